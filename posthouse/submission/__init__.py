@@ -1,0 +1,1 @@
+"""IN: what callers say to us and what we answer."""
