@@ -35,20 +35,27 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     lost: bool = False
 
 
-def accept(message: Message, now: int) -> None:
-    """A new record enters the store: its clock starts now, or at its scheduled time."""
+def accept(message: Message, now: int, expire: float) -> None:
+    """A new record enters the store: its clock starts now, or at its scheduled time, and runs `expire` seconds."""
     message.created_at = now
-    message.due_at = message.scheduled_at or now
+    message.due_at = max(message.scheduled_at or now, now)
+    message.expires_at = message.expires_at or until(message.due_at, expire)
     message.version = 1
     message.history.append(HistoryEntry(at=now, event="accepted"))
 
 
-def claim(message: Message, owner: str, now: int, lease_until: int) -> None:
+def claim(message: Message, owner: str, lease_until: int) -> None:
     """A worker leases it: fresh, or to settle for a worker whose lease lapsed."""
     for recipient in message.open:
         recipient.state = advance(recipient.state, "claim")
     message.owner = owner
     message.fence += 1
+    message.due_at = lease_until
+    message.version += 1
+
+
+def renew(message: Message, lease_until: int) -> None:
+    """Its holder needs more time."""
     message.due_at = lease_until
     message.version += 1
 

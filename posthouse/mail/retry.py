@@ -15,6 +15,7 @@ from posthouse.mail.outcome import Outcome
 
 OnUnknown = Literal["resend", "hold"]
 
+ON_UNKNOWN: dict[Lane, OnUnknown] = {"transactional": "resend", "bulk": "hold"}
 GREYLIST_FIRST = 300.0
 """Seconds before the first try after greylisting."""
 LONGEST_WAIT = 3600.0
@@ -29,7 +30,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 3
     backoff: float = 10.0
     outage: float = 900.0
-    on_unknown: dict[Lane, OnUnknown] = {"transactional": "resend", "bulk": "hold"}
+    on_unknown: dict[Lane, OnUnknown] = msgspec.field(default_factory=lambda: dict(ON_UNKNOWN))
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +54,18 @@ def decide(
     policy: Policy,
     *,
     away: float = 0.0,
+    wait: float = 0.0,
     chance: float = 0.5,
 ) -> Decision:
-    """The decision for one recipient. `away` is how long its transport has been unusable, in seconds; `chance` is a
-    random number from 0 to 1 that spreads the waits."""
+    """The decision for one recipient. `away` is how long its transport has been unusable, in seconds; `wait` how
+    long what was not begun is held back; `chance` a random number from 0 to 1 that spreads the waits."""
     if outcome.result == "accepted":
         return Decision(event="accept", outcome=outcome)
     if outcome.result == "refused":
         return Decision(event="fail", outcome=outcome)
     if outcome.spends == "nothing":
         event: Event = "wait" if recipient.attempts else "return"
-        return Decision(event=event, outcome=outcome, tried=False)
+        return Decision(event=event, outcome=outcome, wait=wait, tried=False)
     if outcome.result == "unknown" and policy.on_unknown[lane] == "hold":
         return Decision(event="park", outcome=outcome)
     if _spent_after(recipient, outcome) >= policy.attempts and not _outage_protects(outcome, policy, away):

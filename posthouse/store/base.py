@@ -30,11 +30,14 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A mail to be saved: its record, its content, and the key under which it may be saved only once."""
+    """A mail to be saved: its record, its content, and the key under which it may be saved only once.
+
+    A record without `expires_at` lives `expire` seconds from when it is first due."""
 
     message: Message
     content: Content
     key: Key | None = None
+    expire: float = 86_400.0
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -194,6 +197,10 @@ class Store(Protocol):
 
     async def overview(self) -> Overview:
         """The counts by state and the age of what waits."""
+        ...
+
+    async def sweep(self) -> None:
+        """Forgets what is past its time and owed to nobody (keys), a slice a call."""
         ...
 
     async def next_due(self) -> float | None:

@@ -1,0 +1,45 @@
+# Posthouse: every command sets up what it needs first. Python packages come from uv.lock, into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+UV := .venv/uv/bin/uv
+READY := .venv/ready
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: $(READY) ## start Posthouse in one process on SQLite and send a first mail through it; Ctrl-C ends it
+	@exec $(BIN)/python -m posthouse.cli serve --welcome
+
+test: $(READY) ## install and start the services that the tests need, and run every test
+	@$(BIN)/python scripts/services run --only postfix -- $(BIN)/pytest -n 2
+
+check: $(READY) ## format, lint, types, imports, and the state diagram
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/diagram.py --check
+
+bench: $(READY) ## measure: accept, delivery, the SMTP client, MIME, memory
+	@$(BIN)/python scripts/services run --only postfix,wrk -- $(BIN)/python -m benchmarks
+
+lock: $(UV) ## bring uv.lock up to date with pyproject.toml
+	$(UV) lock
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	@echo "Installing the Python packages of uv.lock into .venv"
+	@UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy $(UV) sync --frozen --quiet --python $(BIN)/python
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Posthouse needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv with $$($(PYTHON) --version) and uv $(UV_VERSION)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m venv .venv/uv || { rm -rf .venv/uv; echo "Install Python's venv module (Debian: python3-venv)"; exit 1; }
+	@.venv/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { rm -rf .venv/uv; exit 1; }

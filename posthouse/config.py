@@ -1,0 +1,222 @@
+"""Settings: the only reader of the environment. From posthouse.toml and POSTHOUSE_*, the environment winning.
+
+All that is wrong is said at once, naming the setting, never its value. An unknown POSTHOUSE_* is a warning that names
+the nearest known one. In posthouse.toml the names are those below, without the prefix: `transport = "inbox:"`.
+"""
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from posthouse.mail.message import LANES, Lane
+from posthouse.mail.retry import ON_UNKNOWN, OnUnknown
+
+PREFIX = "POSTHOUSE_"
+
+Seconds = Annotated[float, "seconds"]
+Size = Annotated[int, "bytes"]
+Rate = Annotated[tuple[int, float] | None, "rate"]
+Secret = Annotated[str | None, "secret"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of this version, with its default. The comment behind each is its line in docs/settings.md."""
+
+    host: str = "127.0.0.1"  # where to listen
+    port: int | None = None  # HTTP port; 8025 for `serve`, none for `worker`
+    state_dir: Path = Path("state")  # journals, the inbox, the secret
+    hostname: str = ""  # our name in EHLO and Message-ID; default this machine's
+    from_: str = ""  # sender of mail that names none; default posthouse@hostname
+    from_domains: tuple[str, ...] = ()  # sender domains that are allowed; empty = any
+    return_path: str | None = None  # envelope sender; default the mail's own From
+    store: str = "sqlite:///posthouse.db"  # where the record lives
+    queue: str = "store:"  # how work reaches workers
+    transport: str = "inbox:"  # how mail leaves; several URLs, separated by spaces, are tried in order
+    api_key: Secret = None  # a key with full access, 16 characters or more
+    rate_limit: Rate = (600, 60.0)  # requests per key, as 600/minute, or off
+    max_body: Size = 40_000_000  # largest request
+    max_text: Size = 10_000_000  # largest subject + headers + text + html of one mail
+    send_reply: Literal[202, 201] = 202  # what POST /email/send answers
+    attempts: int = 3  # tries before a mail is failed
+    backoff: Seconds = 10.0  # wait after the first try; doubles
+    expire: Seconds = 86_400.0  # how long a mail is tried at most
+    outage: Seconds = 900.0  # how long a transport may be away before attempts alone fail mail; 0 = at once
+    lease: Seconds = 60.0  # how long a worker holds mail without a word
+    grace: Seconds = 25.0  # how long a stop may take
+    concurrency: int | None = None  # SMTP transactions at once per process; default the pools' sum
+    on_unknown: dict[Lane, OnUnknown] = msgspec.field(
+        default_factory=lambda: dict(ON_UNKNOWN)
+    )  # resend or hold, for both lanes or as transactional=resend,bulk=hold
+    log: Literal["json", "text", "auto"] = (
+        "auto"  # form of the log lines; auto = text on a terminal, else json
+    )
+
+
+class BadSettings(Exception):
+    """Settings that cannot be used; `problems` says what is wrong with each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> tuple[Settings, list[str]]:
+    """The settings and the warnings about what was not understood; raises BadSettings."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in (os.environ if environ is None else environ).items()
+        if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}BENCH_"))
+    }
+    merged: dict[str, Any] = {**_file((folder or Path()) / "posthouse.toml"), **given}
+    hints = get_type_hints(Settings, include_extras=True)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    for name, raw in merged.items():
+        field = "from_" if name == "from" else name
+        if field not in hints:
+            warnings.append(_unknown(name, hints))
+            continue
+        try:
+            values[field] = _convert(hints[field], raw)
+        except ValueError as error:
+            problems.append(f"{PREFIX}{name.upper()}: {error}")
+    problems += _beyond(values)
+    if problems:
+        raise BadSettings(problems)
+    return _completed(Settings(**values)), warnings
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings([f"{path.name}: {error}"]) from None
+
+
+def _unknown(name: str, hints: Mapping[str, Any]) -> str:
+    known = [field.rstrip("_") for field in hints]
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    meant = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+    return f"{PREFIX}{name.upper()} is not a setting of this version{meant}"
+
+
+def _completed(settings: Settings) -> Settings:
+    """With the defaults that come from the machine."""
+    hostname = settings.hostname or _hostname()
+    return msgspec.structs.replace(
+        settings, hostname=hostname, from_=settings.from_ or f"posthouse@{hostname}"
+    )
+
+
+def _hostname() -> str:
+    """This machine's name as far as it can stand in a Message-ID and an address."""
+    name = socket.getfqdn().lower()
+    usable = re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", name)
+    return name if usable and not name.rpartition(".")[2].isdigit() else "posthouse.localhost"
+
+
+def _beyond(values: Mapping[str, Any]) -> list[str]:
+    """Values of the right kind that still cannot be."""
+    problems: list[str] = []
+    key = values.get("api_key")
+    if key is not None and len(key) < 16:
+        problems.append(f"{PREFIX}API_KEY: is shorter than 16 characters")
+    for name in ("attempts", "lease", "concurrency"):
+        if name in values and values[name] <= 0:
+            problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
+    if "transport" in values and not values["transport"].split():
+        problems.append(f"{PREFIX}TRANSPORT: names no transport")
+    if values.get("port") is not None and not 0 <= values["port"] <= 65535:
+        problems.append(f"{PREFIX}PORT: is not a port")
+    return problems
+
+
+def _convert(kind: Any, raw: Any) -> Any:
+    """A value of the type a setting has, from what stands in the environment or the file."""
+    text = ",".join(map(str, cast(list[object], raw))) if isinstance(raw, list) else str(raw).strip()
+    mark = kind.__metadata__[0] if get_origin(kind) is Annotated else kind
+    if get_origin(mark) is Literal:
+        return _one_of(text, get_args(mark))
+    convert = _CONVERTERS.get(mark)
+    if convert is None:
+        raise TypeError(f"no converter for {mark}")
+    return convert(text)
+
+
+def _one_of(text: str, choices: tuple[Any, ...]) -> Any:
+    for choice in choices:
+        if text.lower() == str(choice):
+            return choice
+    raise ValueError("must be " + " or ".join(map(str, choices)))
+
+
+def seconds(text: str) -> float:
+    """`10s`, `15m`, `1d`, `250ms`, or plain seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.lower())
+    if not match:
+        raise ValueError("is not a duration such as 10s, 15m, 2h or 1d")
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
+    return float(match[1]) * units[match[2]]
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|kib|mib|gib)?", text.lower())
+    if not match:
+        raise ValueError("is not a size such as 500KB or 40MB")
+    unit = (match[2] or "b").removesuffix("b")
+    base = 1024 if unit.endswith("i") else 1000
+    return int(float(match[1]) * base ** " kmg".index(unit.removesuffix("i") or " "))
+
+
+def rate(text: str) -> tuple[int, float] | None:
+    """`600/minute` as (600, 60.0); `off` as None."""
+    if text.lower() == "off":
+        return None
+    match = re.fullmatch(r"(\d+)\s*/\s*(s|second|m|minute|h|hour|d|day)", text.lower())
+    if not match or int(match[1]) == 0:
+        raise ValueError("is not a rate such as 600/minute, nor off")
+    return int(match[1]), {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}[match[2][0]]
+
+
+def _on_unknown(text: str) -> dict[Lane, OnUnknown]:
+    pairs = [part.split("=") for part in text.lower().replace(" ", "").split(",")]
+    if len(pairs) == 1 and len(pairs[0]) == 1:
+        pairs = [[lane, pairs[0][0]] for lane in LANES]
+    if any(len(pair) != 2 or pair[0] not in LANES or pair[1] not in get_args(OnUnknown) for pair in pairs):
+        raise ValueError("must be resend, hold, or transactional=resend,bulk=hold")
+    return {**ON_UNKNOWN, **dict(pairs)}  # pyright: ignore[reportReturnType]
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-?\d+", text):
+        raise ValueError("is not a whole number")
+    return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in re.split(r"[,\s]+", text) if word)
+
+
+_CONVERTERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    str | None: str,
+    int: _whole,
+    int | None: _whole,
+    Path: Path,
+    tuple[str, ...]: _words,
+    dict[Lane, OnUnknown]: _on_unknown,
+    "seconds": seconds,
+    "bytes": _size,
+    "rate": rate,
+    "secret": str,
+}

@@ -1,0 +1,82 @@
+"""One attempt to hand a message on: what a transport sees of it, and what is made of its answer.
+
+An Attempt is an Envelope (transport.base). Its steps, in order: the worker builds it from a claimed message and its
+content; the transport calls `begin` right before the end of data, where lease and journal are seen to, and `done` with
+the outcomes, from which the retry policy makes a decision for each recipient.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from posthouse.delivery.breaker import Breaker
+from posthouse.delivery.clock import elapsed_clock
+from posthouse.delivery.journal import Journal
+from posthouse.mail.advance import Settlement
+from posthouse.mail.message import Lane, Message, Recipient
+from posthouse.mail.outcome import Outcome
+from posthouse.mail.retry import Policy, decide
+
+
+class Attempt:
+    """`lease_until` is on elapsed_clock; `loaded` is what of the memory for contents it takes, in bytes. `finished`
+    gets the attempt and its settlement, once."""
+
+    def __init__(
+        self,
+        message: Message,
+        lease_until: float,
+        *,
+        journal: Journal,
+        policy: Policy,
+        finished: "Callable[[Attempt, Settlement], None]",
+    ) -> None:
+        self.message = message
+        self.id = message.id
+        self.lane: Lane = message.lane
+        self.recipients: Sequence[str] = [r.email for r in message.recipients if r.state == "sending"]
+        self.lease_until = lease_until
+        self.started = elapsed_clock()
+        self.sender = ""
+        self.data = b""
+        self.loaded = 0
+        self.breaker: Breaker | None = None
+        self._begun = False
+        self._journal = journal
+        self._policy = policy
+        self._finished = finished
+
+    def begin(self, replies: Sequence[Outcome | None]) -> bool:
+        """The last moment before the end of data: False when the lease is over, else the journal has it."""
+        if elapsed_clock() >= self.lease_until or self.breaker is None:
+            return False
+        by_address = dict(zip(self.recipients, replies, strict=True))
+        self._journal.begin(self.id, self.message.fence, self.breaker.transport.name, by_address)
+        self._begun = True
+        return True
+
+    def done(self, outcomes: Sequence[Outcome]) -> None:
+        """The transport's last word."""
+        if self.breaker is not None:
+            self.breaker.note(outcomes[0])
+        if self._begun:
+            by_address = dict(zip(self.recipients, outcomes, strict=True))
+            self._journal.reply(self.id, self.message.fence, by_address)
+        self.data = b""
+        self.settle(outcomes)
+
+    def settle(self, outcomes: Sequence[Outcome], *, wait: float = 0.0) -> None:
+        """Decides for each recipient. `wait` holds back what was not begun, in seconds."""
+        away = 0.0 if self.breaker is None else self.breaker.away
+        decisions = {
+            recipient.email: decide(
+                recipient, self.lane, outcome, self._policy, away=away, wait=wait, chance=random.random()
+            )
+            for recipient, outcome in zip(self._tried(), outcomes, strict=True)
+        }
+        transport = None if self.breaker is None else self.breaker.transport.name
+        self._finished(
+            self, Settlement(id=self.id, fence=self.message.fence, transport=transport, decisions=decisions)
+        )
+
+    def _tried(self) -> list[Recipient]:
+        return [recipient for recipient in self.message.recipients if recipient.state == "sending"]

@@ -1,0 +1,74 @@
+"""A breaker per transport: stops handing mail to a next hop that cannot be used, and finds out when it can.
+
+Open after three failures of the transport in a row; then a probe (connect, greet) every so often decides, never a
+mail. Any word from the other side about a mail closes the count. With `outage` 0 it only counts and never opens.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from posthouse.delivery.clock import elapsed_clock
+from posthouse.mail.errors import TransportAway
+from posthouse.mail.outcome import Outcome
+from posthouse.transport.base import Transport
+
+FAILURES = 3
+PROBE_FIRST = 0.25
+PROBE_MOST = 10.0
+
+
+class Breaker:
+    """Watches one transport. `closed` is set while mail may be handed to it; `told` is called at every turn."""
+
+    def __init__(self, transport: Transport, outage: float, told: Callable[[str, str], None]) -> None:
+        self.transport = transport
+        self.closed = asyncio.Event()
+        self.closed.set()
+        self._outage = outage
+        self._told = told
+        self._failures = 0
+        self._away_since: float | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> float:
+        """Seconds since the first of the failures in a row; 0 while there is none."""
+        return 0.0 if self._away_since is None else elapsed_clock() - self._away_since
+
+    def note(self, outcome: Outcome) -> None:
+        """Learns from an outcome of the transport's."""
+        if outcome.spends == "nothing":
+            return
+        if outcome.scope != "transport":
+            self._failures, self._away_since = 0, None
+            return
+        self._failures += 1
+        self._away_since = elapsed_clock() if self._away_since is None else self._away_since
+        if self._failures >= FAILURES and self._outage > 0 and self._probing is None:
+            self._open(outcome.text)
+
+    async def stop(self) -> None:
+        """Ends probing."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
+
+    def _open(self, why: str) -> None:
+        self.closed.clear()
+        self._told("transport away", why)
+        self._probing = asyncio.get_running_loop().create_task(self._probe())
+        self.transport.recall()
+
+    async def _probe(self) -> None:
+        pause = PROBE_FIRST
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, PROBE_MOST)
+            try:
+                await self.transport.probe()
+                break
+            except TransportAway:
+                continue
+        self._failures, self._away_since, self._probing = 0, None, None
+        self.closed.set()
+        self._told("transport back", "")

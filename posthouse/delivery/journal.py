@@ -1,0 +1,195 @@
+"""What one worker process said to SMTP servers, kept so that its death loses no outcome (DESIGN §3.5).
+
+One append-only file per process, held by flock while it lives. Frames are length, CRC-32, msgpack. `begin` is written
+before the write that can contain the end of data, `reply` after the answer; no fsync: the file need only outlive the
+process, not the machine, which the boot id in the header tells apart. Whoever finds a journal with a free lock, of
+this boot and this store, settles from it. Once large, the file is written anew with only what is unsettled.
+"""
+
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from posthouse.mail.outcome import Outcome
+
+LARGE = 4 << 20
+"""Bytes after which the file is written anew."""
+
+_FRAME = struct.Struct("<II")
+
+
+class Header(msgspec.Struct, frozen=True, tag="header", array_like=True):
+    """Whose journal this is: the worker's name in leases, the boot it ran in, the store its ids belong to."""
+
+    owner: str
+    boot: str
+    store: str
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin", array_like=True):
+    """The end of data may have been sent. `replies` gives each address None if it was taken at RCPT, else its fate."""
+
+    id: str
+    fence: int
+    transport: str
+    replies: dict[str, Outcome | None]
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply", array_like=True):
+    """How it ended: the outcome of each address, the final reply being that of those taken at RCPT."""
+
+    id: str
+    fence: int
+    outcomes: dict[str, Outcome]
+
+
+Entry = Header | Begin | Reply
+_ENTRY = msgspec.msgpack.Decoder(Entry)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Journal:
+    """The journal of this process, in `folder`, for leases held as `owner` on the store with this identity."""
+
+    def __init__(self, folder: Path, owner: str, store: str) -> None:
+        self.path = folder / f"{owner}.journal"
+        self._header = _frame(Header(owner, boot_id(), store))
+        self._unsettled: dict[str, list[bytes]] = {}
+
+    def open(self) -> None:
+        """Creates the file and takes its lock."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd, self._size = self._create()
+
+    def begin(self, id: str, fence: int, transport: str, replies: dict[str, Outcome | None]) -> None:
+        """To be called right before the write that can contain the end of data."""
+        frame = _frame(Begin(id, fence, transport, replies))
+        self._write(frame)
+        self._unsettled[id] = [frame]
+
+    def reply(self, id: str, fence: int, outcomes: dict[str, Outcome]) -> None:
+        """To be called when the end of data was answered, or is known to remain unanswered."""
+        frame = _frame(Reply(id, fence, outcomes))
+        self._write(frame)
+        self._unsettled[id].append(frame)
+
+    def settled(self, ids: Iterable[str]) -> None:
+        """The store has these outcomes: they need not be kept here."""
+        for id in ids:
+            self._unsettled.pop(id, None)
+        if self._size > LARGE:
+            self._rewrite()
+
+    def close(self) -> None:
+        """Lets go of the file; removes it when everything in it is settled."""
+        if not self._unsettled:
+            self.path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+    def _write(self, frame: bytes) -> None:
+        os.write(self._fd, frame)
+        self._size += len(frame)
+
+    def _rewrite(self) -> None:
+        old = self._fd
+        self._fd, self._size = self._create()
+        os.close(old)
+
+    def _create(self) -> tuple[int, int]:
+        """A file with all that is unsettled: complete and locked before it takes the name, so that nobody ever finds
+        it free while we live. Until then the old one counts."""
+        fresh = self.path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        frames = b"".join([self._header, *(frame for frames in self._unsettled.values() for frame in frames)])
+        os.write(fd, frames)
+        fresh.rename(self.path)
+        return fd, len(frames)
+
+
+class Abandoned(msgspec.Struct, kw_only=True):
+    """The journal of a dead worker, its lock held by us: what it had begun, and how far each got."""
+
+    path: Path
+    fd: int
+    owner: str
+    begun: dict[str, Begin]
+    replies: dict[str, Reply]
+
+    def close(self, *, remove: bool) -> None:
+        """Lets go of it; `remove` once the store has everything that is in it."""
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self.fd)
+
+
+def abandoned(folder: Path, store: str) -> Iterator[Abandoned]:
+    """The usable journals of dead workers: of this boot and this store. Those of another boot are removed: after a
+    machine's death nobody knows what their last frames were, and their leases lapse by themselves."""
+    for path in sorted(folder.glob("*.journal")):
+        found = _examine(path, store)
+        if found:
+            yield found
+
+
+def _examine(path: Path, store: str) -> Abandoned | None:
+    fd = _lock_if_free(path)
+    if fd is None:
+        return None
+    entries = list(_entries(os.pread(fd, os.fstat(fd).st_size, 0)))
+    header = entries[0] if entries else None
+    if not isinstance(header, Header) or header.boot != boot_id():
+        path.unlink(missing_ok=True)
+    elif header.store == store:
+        begun = {entry.id: entry for entry in entries if isinstance(entry, Begin)}
+        replies = {entry.id: entry for entry in entries if isinstance(entry, Reply)}
+        return Abandoned(path=path, fd=fd, owner=header.owner, begun=begun, replies=replies)
+    os.close(fd)
+    return None
+
+
+def _lock_if_free(path: Path) -> int | None:
+    """The file, locked, if nobody alive holds it. One that lost its name meanwhile was replaced by its owner."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def boot_id() -> str:
+    """Tells one run of the machine from another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _frame(entry: Entry) -> bytes:
+    payload = _encode(entry)
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def _entries(data: bytes) -> Iterator[Entry]:
+    """The whole frames of a file; a torn last one ends it."""
+    at = 0
+    while at + _FRAME.size <= len(data):
+        length, crc = _FRAME.unpack_from(data, at)
+        payload = data[at + _FRAME.size : at + _FRAME.size + length]
+        if len(payload) < length or zlib.crc32(payload) != crc:
+            return
+        yield _ENTRY.decode(payload)
+        at += _FRAME.size + length

@@ -1,0 +1,290 @@
+"""The worker: claim, attempt, settle, in batches; and everything that keeps mail from being forgotten.
+
+Two doors bring work: the queue's hints, and the store itself, asked once a second for what is overdue. What is held is
+bounded by what the transports hand over in about a second. While no transport can be used, nothing is claimed.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from posthouse.delivery.attempt import Attempt
+from posthouse.delivery.breaker import Breaker
+from posthouse.delivery.clock import elapsed_clock
+from posthouse.delivery.journal import Journal
+from posthouse.delivery.lease import Renewal
+from posthouse.delivery.load import Loader
+from posthouse.delivery.recover import expired, settle_journals, worker_lost
+from posthouse.delivery.report import report
+from posthouse.delivery.settle import BATCH, Settled, Settler
+from posthouse.mail.advance import Settlement
+from posthouse.mail.errors import StoreAway
+from posthouse.mail.message import LANES, Lane, Message
+from posthouse.mail.outcome import not_begun
+from posthouse.mail.retry import Policy
+from posthouse.queue.base import Hint, Queue
+from posthouse.store.base import Store
+from posthouse.transport.base import Transport
+
+OVERDUE = 1.0
+"""Seconds after which mail that no hint brought is claimed through the second door."""
+TURN = 1.0
+"""Seconds between two looks at what is overdue, lapsed, expired or left behind by the dead."""
+RELEASED = 1.0
+"""Seconds that mail is handed back for when no transport can be used."""
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`owner` names this process in leases; `lease` and `grace` are seconds; `return_path` is the
+    envelope sender of all mail, where it is not to be each mail's own."""
+
+    owner: str
+    state_dir: Path
+    lease: float = 60.0
+    grace: float = 25.0
+    return_path: str | None = None
+
+
+class Worker:
+    """See the module. `start`, then it works until `stop`, which drains."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: Queue,
+        transports: Sequence[Transport],
+        policy: Policy,
+        options: WorkerOptions,
+    ) -> None:
+        self._store, self._queue, self._policy, self._options = store, queue, policy, options
+        self._journals = options.state_dir / "journals"
+        self._log = structlog.get_logger("delivery")
+        self._breakers = [Breaker(transport, policy.outage, self._turned) for transport in transports]
+        self._held: dict[str, Attempt] = {}
+        self._changed = asyncio.Event()
+        self._settler = Settler(store, self._settled)
+        self._renewal = Renewal(store, options.owner, options.lease, self._held.values)
+        self._handed_over = self._pace = 0
+        self._answering_since: float | None = None
+        self._lonely: Attempt | None = None
+        self._lonely_waits = False
+        self._claiming: set[asyncio.Task[list[Message]]] = set()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Settles what the dead left behind, then takes work."""
+        self._journal = Journal(self._journals, self._options.owner, self._store.identity)
+        self._journal.open()
+        for breaker in self._breakers:
+            await breaker.transport.start()
+        self._loader = Loader(self._store, self._choose, self._give_back, self._options.return_path)
+        self._renewal.start()
+        self._doors = [
+            asyncio.create_task(self._forever(self._second_door)),
+            asyncio.create_task(self._forever(lambda: self._queue.consume(self.take))),
+        ]
+        self._loading = asyncio.create_task(self._forever(self._loader.run))
+
+    async def stop(self) -> None:
+        """Drains: no new claims, what is in the air ends, the rest is handed back (DESIGN §3.9)."""
+        ends = elapsed_clock() + self._options.grace
+        self._stopping = True
+        await _cancel(*self._doors)
+        for breaker in self._breakers:
+            breaker.transport.recall()
+        self._loader.close()
+        await asyncio.gather(*self._claiming, return_exceptions=True)
+        await self._until_idle(ends)
+        for breaker in self._breakers:
+            await breaker.stop()
+            await breaker.transport.stop()
+        await _cancel(self._loading)
+        if await self._settler.drain(max(1.0, ends - elapsed_clock())):
+            await self._hand_back_the_rest()
+        await self._renewal.stop()
+        self._journal.close()
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages this worker holds."""
+        return len(self._held)
+
+    async def take(self, hint: Hint) -> int:
+        """Claims what a hint points at, as far as there is room; how many messages that gave."""
+        room = await self._wait_for_room(hint.lane)
+        try:
+            return await self._claim(hint.lane, room, ids=hint.ids or None)
+        except StoreAway as error:
+            self._store_away(error, "claim")
+            await asyncio.sleep(TURN)
+            return 0
+
+    async def _claim(
+        self,
+        lane: Lane,
+        limit: int,
+        *,
+        ids: Sequence[str] | None = None,
+        overdue: float = 0.0,
+        alone: bool = False,
+    ) -> int:
+        """Runs to its end even when whoever asked is cancelled: a lease that nobody knows of would have to lapse."""
+        asked = self._store.claim(
+            self._options.owner, limit, self._options.lease, lane=lane, ids=ids, overdue=overdue, alone=alone
+        )
+        since = elapsed_clock()
+        task = asyncio.ensure_future(asked)
+        self._claiming.add(task)
+        task.add_done_callback(self._claiming.discard)
+        task.add_done_callback(lambda done: self._claimed(done, since, alone))
+        return len(await asyncio.shield(task))
+
+    def _claimed(self, done: "asyncio.Task[list[Message]]", since: float, alone: bool) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        attempts = [self._attempt(message, since) for message in done.result()]
+        self._held.update({attempt.id: attempt for attempt in attempts})
+        if alone and attempts:
+            self._lonely, self._lonely_waits = attempts[0], True
+            self._send_lonely()
+        else:
+            self._loader.add(attempts)
+
+    def _attempt(self, message: Message, since: float) -> Attempt:
+        return Attempt(
+            message,
+            since + self._options.lease,
+            journal=self._journal,
+            policy=self._policy,
+            finished=self._finished,
+        )
+
+    def _finished(self, attempt: Attempt, settlement: Settlement) -> None:
+        self._loader.freed(attempt)
+        self._settler.add(settlement)
+
+    def _settled(self, settled: Settled) -> None:
+        self._journal.settled(settlement.id for settlement, _ in settled)
+        for settlement, message in settled:
+            self._held.pop(settlement.id, None)
+            report(settlement, message)
+        self._handed_over += len(settled)
+        if self._lonely is not None and self._lonely.id not in self._held:
+            self._lonely = None
+        self._send_lonely()
+        self._changed.set()
+
+    def _give_back(self, attempt: Attempt, why: str) -> None:
+        """Nothing of it was begun: due again soon, nothing spent."""
+        attempt.settle([not_begun(why)] * len(attempt.recipients), wait=RELEASED)
+
+    # Room: what may be held at once.
+
+    @property
+    def _capacity(self) -> int:
+        return 2 * sum(breaker.transport.connections for breaker in self._breakers) + min(BATCH, self._pace)
+
+    def _room_for(self, lane: Lane) -> int:
+        """Bulk leaves a fifth to transactional; a message that is to go alone leaves nothing to any other."""
+        if self._stopping or self._lonely is not None or self._choose() is None:
+            return 0
+        capacity = self._capacity if lane == "transactional" else self._capacity * 4 // 5
+        return min(BATCH, capacity - len(self._held))
+
+    async def _wait_for_room(self, lane: Lane) -> int:
+        """Claims are worth a round trip each, so they wait for a quarter of the room."""
+        while self._room_for(lane) < max(1, min(self._capacity // 4, BATCH // 2)):
+            await self._change()
+        return self._room_for(lane)
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _choose(self) -> Breaker | None:
+        """The first transport, in the order of the settings, that can be used."""
+        return next((breaker for breaker in self._breakers if breaker.closed.is_set()), None)
+
+    def _turned(self, what: str, why: str) -> None:
+        self._log.warning(what, why=why)
+        self._changed.set()
+
+    # The second door.
+
+    async def _second_door(self) -> None:
+        while True:
+            started = elapsed_clock()
+            try:
+                await self._look()
+                self._answering_since = self._answering_since or started
+            except StoreAway as error:
+                self._store_away(error, "look for overdue mail")
+            before = self._handed_over
+            await asyncio.sleep(TURN)
+            self._pace = self._handed_over - before
+            self._changed.set()
+
+    async def _look(self) -> None:
+        await settle_journals(self._journals, self._store, self._policy, report)
+        await self._settle_claims()
+        for lane in LANES:
+            if (room := self._room_for(lane)) > 0:
+                await self._claim(lane, room, overdue=OVERDUE)
+        await self._take_alone()
+        await self._store.sweep()
+
+    async def _settle_claims(self) -> None:
+        """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
+        owner, lease = self._options.owner, self._options.lease
+        since, known = elapsed_clock(), self._answering_since
+        settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
+        if known is not None and since - known >= lease:
+            lapsed = await self._store.lapsed(owner, BATCH, lease)
+            settlements += [worker_lost(message, self._policy) for message in lapsed]
+        for settlement in settlements:
+            self._settler.add(settlement)
+
+    async def _take_alone(self) -> None:
+        """Claims a message that has cost several workers; it is sent when nothing else is held."""
+        for lane in LANES:
+            if self._lonely is None and self._room_for(lane) > 0:
+                await self._claim(lane, 1, alone=True)
+
+    def _send_lonely(self) -> None:
+        if self._lonely is not None and self._lonely_waits and list(self._held) == [self._lonely.id]:
+            self._lonely_waits = False
+            self._loader.add([self._lonely])
+
+    async def _until_idle(self, ends: float) -> None:
+        while self._held and elapsed_clock() < ends:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._change(), max(ends - elapsed_clock(), 0.0))
+
+    async def _hand_back_the_rest(self) -> None:
+        """What is leased to us and was never begun: a claim whose answer came too late."""
+        with contextlib.suppress(StoreAway):
+            left = await self._store.held(self._options.owner)
+            await self._store.release([(message.id, message.fence) for message in left], 0.0)
+
+    async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A bug in one turn must not end a door for ever."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._log.exception("worker stumbled")
+                await asyncio.sleep(TURN)
+
+    def _store_away(self, error: StoreAway, during: str) -> None:
+        self._answering_since = None
+        self._log.warning("store away", during=during, why=str(error))
+
+
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

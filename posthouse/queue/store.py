@@ -1,0 +1,58 @@
+"""The queue `store:`: the store's own wake-up. No second system: hints only say that there is work.
+
+It is given the store's `next_due` and wakes a lane when mail was accepted in this process, when the next try is due,
+and once a second in any case, since other processes may write to the same store.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+from posthouse.mail.errors import StoreAway
+from posthouse.mail.message import LANES, Lane
+from posthouse.queue.base import Handler, Hint
+
+LONGEST = 1.0
+"""Seconds between two looks at most."""
+
+
+class StoreQueue:
+    """See queue.base. `next_due` answers the seconds until mail is due, or None."""
+
+    def __init__(self, next_due: Callable[[], Awaitable[float | None]]) -> None:
+        self._next_due = next_due
+        self._woken = {lane: asyncio.Event() for lane in LANES}
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    async def publish(self, hints: Sequence[Hint]) -> None:
+        for hint in hints:
+            self._woken[hint.lane].set()
+
+    async def consume(self, handler: Handler) -> None:
+        async with asyncio.TaskGroup() as lanes:
+            for lane in LANES:
+                lanes.create_task(self._consume(lane, handler))
+
+    async def depth(self) -> dict[Lane, int]:
+        return {lane: int(self._woken[lane].is_set()) for lane in LANES}
+
+    async def _consume(self, lane: Lane, handler: Handler) -> None:
+        woken = self._woken[lane]
+        while True:
+            woken.clear()
+            while await handler(Hint(lane)):
+                pass
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), await self._pause())
+
+    async def _pause(self) -> float:
+        try:
+            due = await self._next_due()
+        except StoreAway:
+            return LONGEST
+        return LONGEST if due is None else min(max(due, 0.01), LONGEST)

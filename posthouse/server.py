@@ -1,0 +1,73 @@
+"""The HTTP server: uvicorn on a socket of ours, started and stopped like every other part."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 2048
+STOP_SECONDS = 10
+"""Seconds that requests under way may take when the server stops."""
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on; the text says which and why."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+class Server:
+    """Serves `app` on `listener`."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        self._server = _Uvicorn(config)
+        self._listener = listener
+
+    async def start(self) -> None:
+        """Takes connections from now on."""
+        self._serving = asyncio.create_task(self._server.serve([self._listener]))
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Takes no more, finishes what is under way."""
+        self._server.should_exit = True
+        await self._serving
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are the business of roles."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield

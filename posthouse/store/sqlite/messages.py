@@ -1,0 +1,275 @@
+"""What the writer thread does to mail: save, claim, renew, release, settle, retry. Jobs for `writer.Writer`.
+
+Each reads records, lets mail.advance change them, writes them back and adds the tally, in one transaction under the
+write lock: the compare-and-set of the port is the lock here.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from posthouse.mail import advance
+from posthouse.mail.advance import LONELY, Settlement
+from posthouse.mail.message import SECOND, Content, Message
+from posthouse.mail.retry import until
+from posthouse.store.base import BODY_SHOWN, Draft, Key, Saved
+from posthouse.store.sqlite.statements import LOAD, execute_rows, json_text, load, load_ids, update
+from posthouse.store.tally import Tally, before
+
+SMALL = 16_384
+"""Bytes of a content that lists read whole."""
+
+INSERT_MESSAGES = """
+INSERT INTO messages (seq, id, created_at, status, lane, campaign, due_at, owner, expires_at, losses, record)
+VALUES {rows}"""
+INSERT_CONTENTS = "INSERT INTO contents (seq, shown, data) VALUES {rows}"
+INSERT_RECIPIENTS = "INSERT INTO recipients (email, seq) VALUES {rows}"
+INSERT_TAGS = "INSERT OR IGNORE INTO tags (tag, seq) VALUES {rows}"
+INSERT_KEYS = "INSERT OR REPLACE INTO keys (scope, key, id, fingerprint, expires_at) VALUES {rows}"
+COUNT = """
+INSERT INTO counters (name, bucket, n) VALUES {rows} ON CONFLICT (name, bucket) DO UPDATE SET n = n + excluded.n"""
+
+_DUE = """
+(SELECT seq, record FROM messages INDEXED BY messages_due
+ WHERE lane = ? AND campaign = '' AND due_at IS NOT NULL AND due_at <= ? AND owner IS NULL AND losses {losses} ?
+   AND expires_at > ?
+ ORDER BY due_at LIMIT ?)"""
+CLAIM = f"{LOAD} {_DUE.format(losses='<')}"
+CLAIM_ALONE = f"{LOAD} {_DUE.format(losses='>=')}"
+CLAIM_IDS = f"""{LOAD}
+(SELECT seq, record FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND due_at <= ? AND owner IS NULL
+ AND losses < ? AND expires_at > ? LIMIT ?)"""
+OPEN = "messages INDEXED BY messages_due WHERE due_at IS NOT NULL"
+LAPSED = f"{OPEN} AND due_at <= ? AND owner IS NOT NULL"
+EXPIRED = f"{OPEN} AND due_at <= ? AND owner IS NULL AND expires_at <= ?"
+HELD = f"{LOAD} {OPEN} AND owner = ?"
+
+Connection = sqlite3.Connection
+
+
+def now() -> int:
+    """The store's clock: microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def save(connection: Connection, drafts: Sequence[Draft]) -> list[Saved]:
+    """See the port. Drafts of one batch that share a key make one message."""
+    at = now()
+    keyed = _known_keys(connection, drafts, at)
+    saved: list[Saved] = []
+    new: list[Draft] = []
+    seq, at = _next_place(connection, at)
+    for draft in drafts:
+        known = keyed.get((draft.key.scope, draft.key.key)) if draft.key else None
+        if known is not None:
+            saved.append(_repeated(draft, *known))
+            continue
+        advance.accept(draft.message, at + len(new), draft.expire)
+        new.append(draft)
+        saved.append(Saved(draft.message))
+        if draft.key:
+            keyed[draft.key.scope, draft.key.key] = (draft.message, draft.key.fingerprint)
+    _insert(connection, new, seq)
+    return saved
+
+
+def claim_due(
+    connection: Connection, owner: str, limit: int, lease: float, lane: str, overdue: float, alone: bool
+) -> list[Message]:
+    """Leases the oldest that are due in a lane."""
+    at = now()
+    due = at - round(overdue * SECOND)
+    rows = load(connection, CLAIM_ALONE if alone else CLAIM, (lane, due, LONELY, at, limit))
+    return _lease(connection, rows, owner, lease, at)
+
+
+def claim_ids(
+    connection: Connection, owner: str, limit: int, lease: float, ids: Sequence[str]
+) -> list[Message]:
+    """Leases those of `ids` that are due and free."""
+    at = now()
+    rows = load(connection, CLAIM_IDS, (json_text(ids), at, LONELY, at, limit))
+    return _lease(connection, rows, owner, lease, at)
+
+
+def lapsed(connection: Connection, owner: str, limit: int, lease: float) -> list[Message]:
+    """Leases those whose lease has run out."""
+    at = now()
+    return _lease(
+        connection,
+        load(connection, f"{LOAD} (SELECT * FROM {LAPSED} LIMIT ?)", (at, limit)),
+        owner,
+        lease,
+        at,
+    )
+
+
+def expired(connection: Connection, owner: str, limit: int, lease: float) -> list[Message]:
+    """Leases those that wait beyond their time."""
+    at = now()
+    return _lease(
+        connection,
+        load(connection, f"{LOAD} (SELECT * FROM {EXPIRED} LIMIT ?)", (at, at, limit)),
+        owner,
+        lease,
+        at,
+    )
+
+
+def renew(connection: Connection, owner: str, ids: Sequence[str], lease: float) -> list[str]:
+    """Moves the end of the leases that `owner` holds."""
+    rows = [row for row in load_ids(connection, ids).values() if row[1].owner == owner]
+    for _, message in rows:
+        advance.renew(message, until(now(), lease))
+    update(connection, rows)
+    return [message.id for _, message in rows]
+
+
+def release(connection: Connection, leases: Sequence[tuple[str, int]], wait: float) -> None:
+    """Hands back what is still held under these fences."""
+
+    def give_back(message: Message) -> None:
+        advance.release(message, wait, now())
+
+    fences = dict(leases)
+    rows = [row for row in load_ids(connection, list(fences)).values() if _holds(row[1], fences[row[1].id])]
+    _change(connection, rows, give_back)
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement]) -> list[Message | None]:
+    """Writes outcomes under fences that are still good."""
+    by_id = {settlement.id: settlement for settlement in settlements}
+    found = load_ids(connection, list(by_id))
+    good = {id: row for id, row in found.items() if _holds(row[1], by_id[id].fence)}
+    _change(
+        connection, list(good.values()), lambda message: advance.settle(message, by_id[message.id], now())
+    )
+    return [good[s.id][1] if s.id in good else None for s in settlements]
+
+
+def retry(connection: Connection, id: str, expire: float) -> Message | None:
+    """Makes failed and unknown recipients due again."""
+    found = load_ids(connection, [id])
+    _change(connection, list(found.values()), lambda message: advance.retry(message, now(), expire))
+    return found[id][1] if found else None
+
+
+def sweep(connection: Connection) -> int:
+    """Forgets keys whose time is over, a slice at a time; answers how many."""
+    query = (
+        "DELETE FROM keys WHERE (scope, key) IN (SELECT scope, key FROM keys WHERE expires_at <= ? LIMIT 500)"
+    )
+    return connection.execute(query, (now(),)).rowcount
+
+
+def _holds(message: Message, fence: int) -> bool:
+    return message.owner is not None and message.fence == fence
+
+
+def _lease(
+    connection: Connection, rows: list[tuple[int, Message]], owner: str, lease: float, at: int
+) -> list[Message]:
+    _change(connection, rows, lambda message: advance.claim(message, owner, until(at, lease)))
+    return [message for _, message in rows]
+
+
+def _change(
+    connection: Connection, rows: Sequence[tuple[int, Message]], change: Callable[[Message], Any]
+) -> None:
+    tally = Tally()
+    for _, message in rows:
+        was = before(message)
+        change(message)
+        tally.changed(was, message)
+    update(connection, rows)
+    _count(connection, tally)
+
+
+def _count(connection: Connection, tally: Tally) -> None:
+    execute_rows(connection, COUNT, [(name, bucket, n) for (name, bucket), n in tally.sums.items() if n])
+
+
+def _known_keys(
+    connection: Connection, drafts: Sequence[Draft], at: int
+) -> dict[tuple[str, str], tuple[Message, bytes]]:
+    known: dict[tuple[str, str], tuple[Message, bytes]] = {}
+    for key in (draft.key for draft in drafts if draft.key):
+        row = connection.execute(
+            "SELECT id, fingerprint FROM keys WHERE scope = ? AND key = ? AND expires_at > ?",
+            (key.scope, key.key, at),
+        ).fetchone()
+        if row and (found := load_ids(connection, [row[0]])):
+            known[key.scope, key.key] = (found[row[0]][1], row[1])
+    return known
+
+
+def _repeated(draft: Draft, message: Message, fingerprint: bytes) -> Saved:
+    conflict = draft.key is not None and draft.key.fingerprint != fingerprint
+    return Saved(message, created=False, conflict=conflict)
+
+
+def _next_place(connection: Connection, at: int) -> tuple[int, int]:
+    """The next seq, and a time later than any created_at, so that the order of creation is the order of seq."""
+    row = connection.execute("SELECT seq, created_at FROM messages ORDER BY seq DESC LIMIT 1").fetchone()
+    return (row[0] + 1, max(at, row[1] + 1)) if row else (1, at)
+
+
+def _insert(connection: Connection, drafts: Sequence[Draft], seq: int) -> None:
+    placed = list(enumerate(drafts, seq))
+    tally = Tally()
+    for draft in drafts:
+        tally.created(draft.message)
+    execute_rows(connection, INSERT_MESSAGES, [_message_row(place, draft.message) for place, draft in placed])
+    execute_rows(connection, INSERT_CONTENTS, [_content_row(place, draft.content) for place, draft in placed])
+    execute_rows(
+        connection,
+        INSERT_RECIPIENTS,
+        [(recipient.email, place) for place, draft in placed for recipient in draft.message.recipients],
+    )
+    execute_rows(
+        connection, INSERT_TAGS, [(tag, place) for place, draft in placed for tag in draft.message.tags]
+    )
+    keys = [(draft.key, draft.message) for draft in drafts if draft.key]
+    execute_rows(connection, INSERT_KEYS, [_key_row(key, message) for key, message in keys])
+    _count(connection, tally)
+
+
+def _message_row(seq: int, m: Message) -> tuple[Any, ...]:
+    return (
+        seq,
+        m.id,
+        m.created_at,
+        m.status,
+        m.lane,
+        m.campaign or "",
+        m.due_at,
+        m.owner,
+        m.expires_at,
+        m.losses,
+        json_text(m),
+    )
+
+
+def _key_row(key: Key, message: Message) -> tuple[Any, ...]:
+    return (key.scope, key.key, message.id, key.fingerprint, until(message.created_at, key.seconds))
+
+
+def _content_row(seq: int, content: Content) -> tuple[Any, ...]:
+    data = msgspec.msgpack.encode(content)
+    shown = None if len(data) <= SMALL else msgspec.msgpack.encode(_shown(content))
+    return seq, shown, data
+
+
+def _shown(content: Content) -> Content:
+    """The content without what no list shows."""
+    return msgspec.structs.replace(
+        content,
+        html=content.html and content.html[: BODY_SHOWN + 1],
+        text=content.text and content.text[: BODY_SHOWN + 1],
+        attachments=(),
+        headers={},
+        variables={},
+    )

@@ -1,0 +1,72 @@
+"""SQL by the batch: one statement for many rows.
+
+The sqlite3 module lets go of the interpreter's lock for each step of a statement and must win it back from the busy
+event loop each time. So rows go in by multi-row VALUES and come out joined into one JSON array: few steps a batch.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from posthouse.mail.message import Message
+
+CHUNKS = (64, 16, 4, 1)
+"""Rows a statement takes: few sizes, so that each is prepared once."""
+
+_ROWS = msgspec.json.Decoder(list[tuple[int, Message]])
+
+LOAD = "SELECT '[' || ifnull(group_concat('[' || seq || ',' || record || ']'), '') || ']' FROM"
+
+BY_ID = f"{LOAD} messages WHERE id IN (SELECT value FROM json_each(?))"
+
+UPDATE = """
+WITH new (seq, status, due_at, owner, expires_at, losses, record) AS (VALUES {rows})
+UPDATE messages SET status = new.status, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
+  losses = new.losses, record = new.record
+FROM new WHERE messages.seq = new.seq"""
+
+
+def execute_rows(connection: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Runs `sql`, whose {rows} stands for a list of VALUES, over all rows in chunks."""
+    if not rows:
+        return
+    row = "(" + ",".join("?" * len(rows[0])) + ")"
+    for chunk in _chunks(rows):
+        parameters = [value for values in chunk for value in values]
+        connection.execute(sql.format(rows=",".join([row] * len(chunk))), parameters)
+
+
+def load(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[int, Message]]:
+    """The (seq, Message) pairs of a statement that begins with LOAD."""
+    (text,) = connection.execute(sql, parameters).fetchone()
+    return _ROWS.decode(text)
+
+
+def load_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[int, Message]]:
+    """The records of these ids."""
+    rows = load(connection, BY_ID, (json_text(ids),))
+    return {message.id: (seq, message) for seq, message in rows}
+
+
+def update(connection: sqlite3.Connection, rows: Sequence[tuple[int, Message]]) -> None:
+    """Writes changed records back."""
+    execute_rows(
+        connection,
+        UPDATE,
+        [(seq, m.status, m.due_at, m.owner, m.expires_at, m.losses, json_text(m)) for seq, m in rows],
+    )
+
+
+def json_text(value: Any) -> str:
+    """JSON as SQLite's functions take it."""
+    return msgspec.json.encode(value).decode()
+
+
+def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size

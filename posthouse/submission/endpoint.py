@@ -1,0 +1,169 @@
+"""One path of the API as an ASGI app: the checks in their binding order, then the handler, then the answer.
+
+Order (DESIGN §6): auth 401/403 → rate limit 429 → size 413 → content type 415 → body 400. A method that is not there
+(405) and a path that is not there (404) are answered to anybody: the table of routes is no secret.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from posthouse.batch import Full
+from posthouse.mail.errors import StoreAway
+from posthouse.store.base import ApiKey
+from posthouse.submission.answers import Answer, Header, send_answer
+from posthouse.submission.auth import Keyring, KeyScope
+from posthouse.submission.problems import Problem
+from posthouse.submission.ratelimit import RateLimiter, exceeded
+
+RETRY_AFTER = b"5"
+"""Seconds after which a caller may ask again when the store is away."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A request that may be answered. Header names are lower case; the body is empty where the route takes none."""
+
+    key: ApiKey
+    path: Mapping[str, str]
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of the API: a line of the table in app. `request` is the Struct of its JSON body, if it takes one."""
+
+    method: str
+    path: str
+    scope: KeyScope
+    handler: Handler
+    summary: str
+    request: type[msgspec.Struct] | None = None
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """What stands before every handler. Without a `limiter` requests are not counted; `max_body` is in bytes."""
+
+    keys: Keyring
+    limiter: RateLimiter | None
+    max_body: int
+
+
+class Disconnected(Exception):
+    """The caller hung up before the request was whole."""
+
+
+class Endpoint:
+    """The routes of one path."""
+
+    def __init__(self, gate: Gate, routes: Sequence[Route]) -> None:
+        self._gate = gate
+        self._routes = {route.method: route for route in routes}
+        if "GET" in self._routes:
+            self._routes["HEAD"] = self._routes["GET"]
+        self._allow = (b"allow", ", ".join([*self._routes, "OPTIONS"]).encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        limits: list[Header] = []
+        try:
+            reply = await self._answer(scope, receive, limits)
+        except Problem as problem:
+            reply = problem.answer()
+        except (StoreAway, Full):
+            reply = _unavailable().answer()
+        except Disconnected:
+            return
+        except Exception:
+            structlog.get_logger().exception("request failed", method=method, path=scope["path"][:200])
+            reply = Problem(
+                "internal", "It was logged. Nothing was accepted unless you were told so."
+            ).answer()
+        await send_answer(send, reply, head=method == "HEAD", more=limits)
+
+    async def _answer(self, scope: Scope, receive: Receive, limits: list[Header]) -> Answer:
+        route = self._routes.get(scope["method"])
+        if route is None:
+            return self._no_method(scope["method"])
+        headers = read_headers(scope["headers"])
+        key = self._gate.keys.identify(headers, route.scope)
+        if self._gate.limiter is not None:
+            taken = self._gate.limiter.take(key.id)
+            limits += taken.headers
+            if taken.wait:
+                raise exceeded(taken.wait)
+        body = b""
+        if route.request is not None:
+            body = await read_body(headers, receive, self._gate.max_body)
+        return await route.handler(
+            Call(key, scope.get("path_params", {}), scope["query_string"], headers, body)
+        )
+
+    def _no_method(self, method: str) -> Answer:
+        if method == "OPTIONS":
+            return Answer(204, [self._allow])
+        return Problem("method-not-allowed", "See Allow.", headers=[self._allow]).answer()
+
+
+def read_headers(raw: Sequence[Header]) -> dict[bytes, bytes]:
+    """Headers by name; one that comes several times is one list (RFC 9110 §5.3)."""
+    headers = dict(raw)
+    if len(headers) != len(raw):
+        headers = {}
+        for name, value in raw:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
+    """The body, if it is JSON and not too large; reading stops where it becomes so. Raises Problem, Disconnected."""
+    length = headers.get(b"content-length")
+    if length is None:
+        body = await _read(receive, most)
+        _check_type(headers)
+        return body
+    if len(length) > 15 or int(length) > most:
+        raise _too_large(most)
+    _check_type(headers)
+    return await _read(receive, most)
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    chunks: list[bytes] = []
+    room = most
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = event.get("body", b"")
+        room -= len(chunk)
+        if room < 0:
+            raise _too_large(most)
+        chunks.append(chunk)
+        if not event.get("more_body"):
+            return b"".join(chunks)
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    given = headers.get(b"content-type", b"")
+    if given != b"application/json":
+        kind, _, parameters = given.lower().partition(b";")
+        charset = parameters.replace(b" ", b"").replace(b'"', b"")
+        if kind.strip() != b"application/json" or charset not in (b"", b"charset=utf-8", b"charset=utf8"):
+            raise Problem("unsupported-media-type", "Send application/json in UTF-8.")
+    if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
+        raise Problem("unsupported-media-type", "Send the body without a content encoding.")
+
+
+def _too_large(most: int) -> Problem:
+    return Problem("too-large", f"The body must not exceed {most} bytes.")
+
+
+def _unavailable() -> Problem:
+    text = "The record store does not take anything right now. Repeat a send with the same Idempotency-Key."
+    return Problem("unavailable", text, headers=[(b"retry-after", RETRY_AFTER)])

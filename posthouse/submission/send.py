@@ -1,0 +1,136 @@
+"""POST /email/send: reads, checks, accepts, answers (DESIGN §6). 202 and no body, or 201 and the record."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Literal
+
+import msgspec
+
+from posthouse.mail.message import Message, Recipient
+from posthouse.store.base import Key, Saved
+from posthouse.submission.accept import Accept, StillRunning, Submission
+from posthouse.submission.answers import Answer, Header, json_answer
+from posthouse.submission.compose import Rules, compose, limit_text
+from posthouse.submission.endpoint import Call, Handler
+from posthouse.submission.problems import Finding, Problem, invalid
+from posthouse.submission.request import SendRequest
+from posthouse.submission.shape import read
+from posthouse.submission.views import show_email
+
+SendReply = Literal[202, 201]
+
+ROUTE = "POST /email/send"
+LARGE = 1_000_000
+"""Bytes of a body beyond which it is read in a thread, two at a time, so that the loop turns on."""
+
+_LENGTH_0 = (b"content-length", b"0")
+_VARY = (b"vary", b"Prefer")
+_DECODER = msgspec.json.Decoder(SendRequest)
+_QUOTED = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_BARE = re.compile(rb"[ -~]*")
+_RETURN = re.compile(rb'(?:^|,)\s*return\s*=\s*"?(minimal|representation)"?\s*(?=[;,]|$)', re.I)
+
+
+def send_email(accept: Accept, rules: Rules, reply: SendReply, now: Callable[[], int]) -> Handler:
+    """The handler. `reply` is the status where the caller states no preference."""
+    two_at_a_time = asyncio.Semaphore(2)
+
+    async def handle(call: Call) -> Answer:
+        key = idempotency_key(call.headers.get(b"idempotency-key"))
+        if len(call.body) <= LARGE:
+            submission, fingerprint = read_submission(call.body, rules, now(), key is not None)
+        else:
+            async with two_at_a_time:
+                submission, fingerprint = await asyncio.to_thread(
+                    read_submission, call.body, rules, now(), key is not None
+                )
+        stored = None if key is None else Key(f"{call.key.id} {ROUTE}", key, fingerprint)
+        saved = await _accepted(accept, submission, stored)
+        return _answer(saved, submission, call.headers.get(b"prefer"), reply)
+
+    return handle
+
+
+def read_submission(raw: bytes, rules: Rules, now: int, keyed: bool) -> tuple[Submission, bytes]:
+    """The checked mail of a body, and its fingerprint if it is `keyed`; raises Problem naming every wrong field."""
+    request, findings = read(raw, _DECODER)
+    if len(raw) > rules.max_text:  # decoded text is never longer than its JSON
+        limit_text(request, rules.max_text)
+    submission, more = compose(request, rules, now)
+    if findings or more:
+        raise invalid([*findings, *_beside(findings, more)])
+    return submission, _fingerprint(request) if keyed else b""
+
+
+def idempotency_key(value: bytes | None) -> str | None:
+    """The key of a request, bare or as a quoted string (RFC 8941 §3.3.3); raises Problem when it is malformed."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.startswith(b'"'):
+        quoted = _QUOTED.fullmatch(value)
+        value = re.sub(rb"\\(.)", rb"\1", quoted[1]) if quoted else b""
+    if not 0 < len(value) <= 255 or not _BARE.fullmatch(value):
+        raise Problem(
+            "idempotency-key-malformed",
+            "Idempotency-Key must be 1 to 255 printable ASCII characters, with or without quotes around them.",
+        )
+    return value.decode("ascii")
+
+
+async def _accepted(accept: Accept, submission: Submission, key: Key | None) -> Saved:
+    try:
+        saved = await accept(submission, key)
+    except StillRunning:
+        raise Problem(
+            "idempotency-in-flight", "Ask again in a moment.", headers=[(b"retry-after", b"1")]
+        ) from None
+    if saved.conflict:
+        raise Problem("idempotency-key-reused", "Another request with other content had this key first.")
+    return saved
+
+
+def _answer(saved: Saved, submission: Submission, prefer: bytes | None, reply: SendReply) -> Answer:
+    id = saved.message.id.encode()
+    headers: list[Header] = [(b"location", b"/emails/" + id), (b"x-message-id", id), _VARY]
+    if prefer is not None:
+        wanted = _RETURN.search(prefer)
+        if wanted is not None:
+            word = wanted[1].lower()
+            reply = 201 if word == b"representation" else 202
+            headers.append((b"preference-applied", b"return=" + word))
+    if reply == 202:
+        return Answer(202, [*headers, _LENGTH_0])
+    message = as_accepted(saved.message)
+    return json_answer(201, show_email(message, submission.content, message.created_at), headers)
+
+
+def as_accepted(message: Message) -> Message:
+    """The record as it was at first, so that a repeated request gets the first one's answer."""
+    created = message.created_at
+    return msgspec.structs.replace(
+        message,
+        recipients=[Recipient(recipient.email, recipient.kind) for recipient in message.recipients],
+        history=message.history[:1],
+        due_at=max(message.scheduled_at or created, created),
+        owner=None,
+        sent_at=None,
+        delivered_at=None,
+        failed_at=None,
+    )
+
+
+def _beside(findings: list[Finding], more: list[Finding]) -> list[Finding]:
+    """Those findings of the rules that do not merely say that a value of the wrong type is empty."""
+    wrong = {finding.pointer for finding in findings}
+    return [
+        finding
+        for finding in more
+        if not any(finding.pointer == each or finding.pointer.startswith(each + "/") for each in wrong)
+    ]
+
+
+def _fingerprint(request: SendRequest) -> bytes:
+    return sha256(msgspec.json.encode(request, order="deterministic")).digest()

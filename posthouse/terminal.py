@@ -1,0 +1,190 @@
+"""What the command line reads and prints: JSON when piped, tables and plain lines on a terminal."""
+
+import base64
+import mimetypes
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from posthouse.mail.message import SECOND
+from posthouse.store.base import ApiKey, Overview
+from posthouse.transport.inbox import Captured, text_of
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WORD = {"SENT": 0, "FAILED": 1}
+
+
+def on_terminal() -> bool:
+    """Whether a person reads along."""
+    return sys.stdout.isatty()
+
+
+def say(line: str) -> None:
+    """A line for whoever reads."""
+    print(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", line))
+
+
+def complain(line: str) -> None:
+    """A line about what is wrong."""
+    print(f"posthouse: {_CONTROLS.sub(' ', line)}", file=sys.stderr)
+
+
+def show(value: Any) -> None:
+    """A JSON value, indented on a terminal."""
+    text = msgspec.json.encode(value)
+    print((msgspec.json.format(text, indent=2) if on_terminal() else text).decode())
+
+
+def refuse(problem: dict[str, Any] | None) -> int:
+    """Tells of a problem document; 2 where the call was wrong."""
+    problem = problem or {"title": "no answer that can be read"}
+    complain(f"{problem.get('title')}: {problem.get('detail', '')}".rstrip(": "))
+    for error in problem.get("errors", []):
+        complain(f"  {error['pointer']}: {error['detail']}")
+    return 2 if problem.get("status", 500) < 500 else 1
+
+
+def outcome(record: dict[str, Any]) -> int:
+    """The end of a mail that was waited for: 0 sent, 1 failed, 3 not known."""
+    brief(record)
+    return _WORD.get(record["status"], 3)
+
+
+def brief(record: dict[str, Any]) -> None:
+    """The state of a record."""
+    names = ("id", "status", "state", "attempts", "error", "next_attempt_at")
+    show({name: record.get(name) for name in names if record.get(name) is not None})
+
+
+def table(answer: dict[str, Any]) -> None:
+    """A page of records."""
+    if not on_terminal():
+        show(answer)
+        return
+    rows = [
+        (item["created_at"], item["id"], item["status"], item["to"], item["subject"], item["error"] or "")
+        for item in answer["items"]
+    ]
+    _table(("created", "id", "status", "to", "subject", "error"), rows)
+    cursor = answer["pagination"].get("next_cursor")
+    if cursor:
+        say(f"more: --cursor {cursor}")
+
+
+def mails(captured: Sequence[Captured], full: bool) -> None:
+    """Mails of the inbox."""
+    for mail in captured:
+        subject, text = text_of(mail)
+        if on_terminal():
+            say(f"{mail.id}  to {', '.join(mail.recipients)}  {subject}")
+            say(f"\n{text}\n") if full else None
+        else:
+            value: dict[str, Any] = {
+                "id": mail.id,
+                "at": mail.at,
+                "from": mail.sender,
+                "to": list(mail.recipients),
+            }
+            show({**value, "subject": subject, "text": text, "data": mail.data.decode("ascii", "replace")})
+
+
+def overview(seen: Overview, now: int) -> None:
+    """What waits, failed, is unknown."""
+    age = None if seen.oldest_due_at is None else round((now - seen.oldest_due_at) / SECOND, 1)
+    waiting = seen.states["pending"] + seen.states["sending"] + seen.states["deferred"]
+    failed = seen.states["failed"] + seen.states["bounced"]
+    summary = {
+        "waiting": waiting,
+        "oldest_due_seconds": age,
+        "failed": failed,
+        "unknown": seen.states["unknown"],
+    }
+    if not on_terminal():
+        show({**summary, "states": seen.states})
+        return
+    _table(
+        ("", ""),
+        [(name.replace("_", " "), "-" if value is None else value) for name, value in summary.items()],
+    )
+    _table(("state", "messages"), [(state, count) for state, count in seen.states.items() if count])
+
+
+def new_key(key: ApiKey, plain: str) -> None:
+    """A key, once: on the last line alone, or as JSON."""
+    if not on_terminal():
+        show({"key": plain, "id": key.id, "name": key.name, "scopes": list(key.scopes)})
+        return
+    say(f"Key {key.name!r} ({key.id}) for {', '.join(key.scopes)}. It is shown only now:")
+    say(plain)
+
+
+def api_keys(keys: Sequence[ApiKey]) -> None:
+    """The keys without their secrets."""
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "scopes": list(key.scopes),
+            "state": "revoked" if key.revoked_at else "live",
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+        }
+        for key in keys
+    ]
+    if on_terminal():
+        _table(
+            ("id", "name", "scopes", "state"),
+            [(r["id"], r["name"], *map(str, [r["scopes"], r["state"]])) for r in rows],
+        )
+    else:
+        show(rows)
+
+
+def request(
+    to: list[str],
+    subject: str,
+    body: str | None,
+    *,
+    html: Path | None,
+    text: Path | None,
+    sender: str | None,
+    cc: list[str] | None,
+    bcc: list[str] | None,
+    attach: list[Path] | None,
+    lane: str | None,
+) -> dict[str, Any]:
+    """The JSON of POST /email/send from arguments, files or standard input."""
+    if body is None and html is None and text is None:
+        body = sys.stdin.read()
+    asked: dict[str, Any] = {
+        "to": to,
+        "subject": subject,
+        "body": body,
+        "html": html and html.read_text(),
+        "text": text and text.read_text(),
+        "from": sender,
+        "cc": cc,
+        "bcc": bcc,
+        "attachments": attach and [_attachment(path) for path in attach],
+        "lane": lane,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _attachment(path: Path) -> dict[str, str]:
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    content = base64.b64encode(path.read_bytes()).decode()
+    return {"filename": path.name, "content": content, "content_type": kind}
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    made = Table(*head, box=None, show_header=any(head))
+    for row in rows:
+        made.add_row(*(_CONTROLS.sub(" ", str(cell)) for cell in row))
+    Console().print(made, markup=False)

@@ -1,0 +1,293 @@
+"""One connection to the SMTP sink: reads commands in order, answers each by the sink's rules, keeps what was said."""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+if TYPE_CHECKING:
+    from posthouse.testing.sink import Rule, SmtpSink, Step
+
+_DOT = b"\r\n.\r\n"
+
+
+class Visit(asyncio.Protocol):
+    """What one connection said, in `commands` (without CRLF), and whether it is still `open`.
+
+    `secured` tells that TLS stands, `user` who logged in. While a reply is delayed nothing more is read of what came.
+    """
+
+    def __init__(self, sink: "SmtpSink", number: int) -> None:
+        self.number = number
+        self.commands: list[str] = []
+        self.secured = sink.offers.tls == "implicit"
+        self.user: str | None = None
+        self.open = False
+        self.dots = 0
+        self._sink = sink
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._searched = 0
+        self._held = self._halved = False
+        self._in_data = False
+        self._login: list[str] | None = None
+        self._sender: str | None = None
+        self._recipients: list[str] = []
+        self._out: list[bytes] = []
+
+    def drop(self) -> None:
+        """Closes the link at once."""
+        self.open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not an isinstance check: uvloop's transports are no asyncio.Transport by class.
+        self._transport, self.open = cast(asyncio.Transport, transport), True
+        self._sink.opened(self)
+        self._act("connect", "", lambda: "220 sink ESMTP")
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._sink.closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._run()
+
+    def _run(self) -> None:
+        """Reads on, as far as whole lines and no delay allow; writes all replies in one go."""
+        while self.open and not self._held and self._buffer:
+            if not (self._read_data() if self._in_data else self._read_line()):
+                break
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+    def _read_line(self) -> bool:
+        end = self._buffer.find(b"\r\n")
+        if end < 0:
+            return False
+        line = self._buffer[:end].decode("utf-8", "surrogateescape")
+        del self._buffer[: end + 2]
+        self.commands.append(line)
+        if self._login is not None:
+            self._act("AUTH", line, lambda: self._log_in(line))
+            return True
+        verb, _, argument = line.partition(" ")
+        self._command(verb.upper(), argument)
+        return True
+
+    def _command(self, verb: str, argument: str) -> None:
+        found = self._VERBS.get(verb)
+        if found is None or (verb == "EHLO" and not self._sink.offers.ehlo):
+            self._say("502 5.5.2 not known here")
+            return
+        step, action = found
+        shown = _address(argument) if step in ("MAIL", "RCPT") else argument
+        self._act(step, shown, lambda: action(self, argument))
+
+    def _act(self, step: "Step", argument: str, answer: Callable[[], str]) -> None:
+        """Answers a step, by the first rule that fits, or as a plain server would."""
+        rule = self._sink.rule(step, argument) if self._sink.rules else None
+        if rule is None:
+            self._say(answer())
+        elif rule.delay:
+            self._held = True
+            self._flush()
+            loop = asyncio.get_running_loop()
+            loop.call_later(rule.delay, self._go_on, rule, step, answer)
+        else:
+            self._obey(rule, step, answer)
+
+    def _go_on(self, rule: "Rule", step: "Step", answer: Callable[[], str]) -> None:
+        if self.open:
+            self._held = False
+            self._obey(rule, step, answer)
+            self._run()
+
+    def _obey(self, rule: "Rule", step: "Step", answer: Callable[[], str]) -> None:
+        if rule.drop == "before":
+            self._flush()
+            self.drop()
+            return
+        if rule.reply is None:
+            self._say(answer())
+        else:
+            self._refuse(step, rule.reply, answer)
+        if rule.raw:
+            self._out.append(rule.raw)
+        if rule.drop == "after":
+            self._flush()
+            self.open = False
+            if self._transport is not None:
+                self._transport.close()
+
+    def _refuse(self, step: "Step", reply: str, answer: Callable[[], str]) -> None:
+        """Says a scripted reply; one that accepts has the effect of the plain one."""
+        if reply[:1] in ("2", "3"):
+            answer()
+            if step == "DATA" and not self._in_data:
+                self._enter_data()
+        elif step == "end":
+            self._reset()
+        if reply:
+            self._say(reply)
+
+    def _say(self, reply: str) -> None:
+        if reply:
+            self._out.append("".join(f"{line}\r\n" for line in reply.split("\n")).encode())
+
+    def _ehlo(self, argument: str) -> str:
+        self._reset()
+        offers = self._sink.offers
+        words = [
+            "sink",
+            "PIPELINING" if offers.pipelining else "",
+            "8BITMIME" if offers.eight_bit else "",
+            "ENHANCEDSTATUSCODES" if offers.enhanced else "",
+            f"SIZE {offers.size}".rstrip() if offers.size is not None else "",
+            "STARTTLS" if offers.tls == "starttls" and not self.secured else "",
+            f"AUTH {' '.join(offers.mechanisms)}" if offers.users else "",
+        ]
+        lines = [word for word in words if word]
+        return "\n".join([f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"])
+
+    def _helo(self, argument: str) -> str:
+        self._reset()
+        return "250 sink"
+
+    def _starttls(self, argument: str) -> str:
+        if self._sink.tls is None or self.secured:
+            return "502 5.5.1 no TLS"
+        self._held = True
+        self._out.append(b"220 2.0.0 go on\r\n")
+        self._flush()
+        self._task = asyncio.get_running_loop().create_task(self._secure(self._sink.tls))
+        return ""
+
+    async def _secure(self, context: object) -> None:
+        transport = self._transport
+        assert transport is not None
+        try:
+            loop = asyncio.get_running_loop()
+            self._transport = await loop.start_tls(transport, self, context, server_side=True)  # pyright: ignore[reportArgumentType]
+        except OSError:
+            self.open = False
+            transport.abort()
+            self._sink.closed(self)
+            return
+        self.secured, self._held = True, False
+        self._buffer.clear()
+
+    def _auth(self, argument: str) -> str:
+        mechanism, _, first = argument.partition(" ")
+        if mechanism.upper() not in self._sink.offers.mechanisms:
+            return "504 5.5.4 not that way"
+        self._login = [mechanism.upper()]
+        if mechanism.upper() == "LOGIN":
+            return "334 VXNlcm5hbWU6"
+        return self._log_in(first) if first else "334 "
+
+    def _log_in(self, line: str) -> str:
+        login = self._login or []
+        login.append(b64decode(line).decode())
+        if login[0] == "LOGIN" and len(login) == 2:
+            return "334 UGFzc3dvcmQ6"
+        user, password = login[1:] if login[0] == "LOGIN" else login[1].split("\0")[1:]
+        self._login = None
+        if self._sink.offers.users.get(user) != password:
+            return "535 5.7.8 wrong user or password"
+        self.user = user
+        return "235 2.7.0 welcome"
+
+    def _mail(self, argument: str) -> str:
+        if self._sender is not None:
+            return "503 5.5.1 nested MAIL"
+        if self._sink.offers.users and self.user is None:
+            return "530 5.7.0 log in first"
+        self._sender = _address(argument)
+        return "250 2.1.0 sender ok"
+
+    def _rcpt(self, argument: str) -> str:
+        if self._sender is None:
+            return "503 5.5.1 MAIL first"
+        self._recipients.append(_address(argument))
+        return "250 2.1.5 recipient ok"
+
+    def _data(self, argument: str) -> str:
+        if not self._recipients:
+            return "554 5.5.1 no valid recipients"
+        self._enter_data()
+        return "354 go on"
+
+    def _enter_data(self) -> None:
+        self._in_data, self._halved, self._searched = True, False, 0
+        # The data is searched for CRLF.CRLF, and an empty mail is a dot right behind this CRLF.
+        self._buffer[:0] = b"\r\n"
+
+    def _read_data(self) -> bool:
+        if not self._halved and len(self._buffer) > 2:
+            self._halved = True
+            rule = self._sink.rule("body", "") if self._sink.rules else None
+            if rule is not None:
+                self._obey(rule, "body", lambda: "")
+                return self.open
+        end = self._buffer.find(_DOT, self._searched)
+        if end < 0:
+            self._searched = max(0, len(self._buffer) - len(_DOT))
+            return False
+        data = bytes(self._buffer[2 : end + 2]).replace(b"\r\n.", b"\r\n")
+        del self._buffer[: end + len(_DOT)]
+        self._in_data = False
+        self.dots += 1
+        self._act("end", "", lambda: self._take(data.removeprefix(b".")))
+        return True
+
+    def _take(self, data: bytes) -> str:
+        sender, recipients = self._sender or "", self._recipients
+        self._reset()
+        if not recipients:
+            return "554 5.5.1 no valid recipients"
+        self._sink.take(self, sender, recipients, data)
+        return "250 2.0.0 taken"
+
+    def _rset(self, argument: str) -> str:
+        self._reset()
+        return "250 2.0.0 forgotten"
+
+    def _noop(self, argument: str) -> str:
+        return "250 2.0.0 still here"
+
+    def _quit(self, argument: str) -> str:
+        self._out.append(b"221 2.0.0 bye\r\n")
+        self._flush()
+        self.open = False
+        if self._transport is not None:
+            self._transport.close()
+        return ""
+
+    def _reset(self) -> None:
+        self._sender, self._recipients = None, []
+
+    _VERBS: ClassVar[dict[str, tuple["Step", Callable[["Visit", str], str]]]] = {
+        "EHLO": ("EHLO", _ehlo),
+        "HELO": ("HELO", _helo),
+        "STARTTLS": ("STARTTLS", _starttls),
+        "AUTH": ("AUTH", _auth),
+        "MAIL": ("MAIL", _mail),
+        "RCPT": ("RCPT", _rcpt),
+        "DATA": ("DATA", _data),
+        "RSET": ("RSET", _rset),
+        "NOOP": ("NOOP", _noop),
+        "QUIT": ("QUIT", _quit),
+    }
+
+
+def _address(argument: str) -> str:
+    """The address of `FROM:<a@b> SIZE=1`; "" where there is none."""
+    return argument.partition("<")[2].partition(">")[0]

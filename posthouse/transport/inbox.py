@@ -1,0 +1,103 @@
+"""The transport `inbox:`: mail is captured instead of sent, the last KEPT of it, for development and first steps.
+
+It lies as files in a folder, one JSON object a mail, named by the time and the id, so that `posthouse inbox` (and, later, the
+console) can read it from another process. Writing the file is the end of data.
+"""
+
+import time
+from collections.abc import Sequence
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import msgspec
+
+from posthouse.mail.outcome import Outcome, not_begun, transport_away
+from posthouse.transport.base import Envelope
+
+KEPT = 10_000
+"""Mails the inbox keeps."""
+SLACK = 500
+"""Mails beyond KEPT before the oldest are removed."""
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """A mail as it would have left: envelope, when (microseconds), and the bytes."""
+
+    id: str
+    at: int
+    sender: str
+    recipients: tuple[str, ...]
+    data: bytes
+
+
+class Inbox:
+    """See transport.base; the mails lie in `folder`."""
+
+    name = "inbox:"
+    connections = 10
+    limit = 60.0
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+
+    async def start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._count = sum(1 for _ in self._folder.glob("*.json"))
+
+    async def stop(self) -> None:
+        """Nothing is in the air between two calls."""
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        for envelope in envelopes:
+            self._take(envelope)
+
+    def recall(self) -> None:
+        """Nothing waits."""
+
+    async def probe(self) -> None:
+        """Always there."""
+
+    def _take(self, envelope: Envelope) -> None:
+        count = len(envelope.recipients)
+        if not envelope.begin([None] * count):
+            envelope.done([not_begun("the lease is over")] * count)
+            return
+        try:
+            self._write(envelope)
+        except OSError as error:
+            envelope.done([transport_away(f"inbox: {error.strerror}")] * count)
+            return
+        kept = Outcome(
+            result="accepted", code=250, enhanced_code="2.0.0", text="kept in the inbox", category="ok"
+        )
+        envelope.done([kept] * count)
+
+    def _write(self, envelope: Envelope) -> None:
+        at = time.time_ns() // 1000
+        mail = Captured(envelope.id, at, envelope.sender, tuple(envelope.recipients), envelope.data)
+        path = self._folder / f"{at:016d}-{envelope.id}.json"
+        path.with_suffix(".part").write_bytes(msgspec.json.encode(mail))
+        path.with_suffix(".part").rename(path)
+        self._count += 1
+        if self._count > KEPT + SLACK:
+            self._trim()
+
+    def _trim(self) -> None:
+        oldest = sorted(self._folder.glob("*.json"))[:-KEPT]
+        for path in oldest:
+            path.unlink(missing_ok=True)
+        self._count -= len(oldest)
+
+
+def captured(folder: Path, limit: int) -> list[Captured]:
+    """The newest mails of an inbox, newest first."""
+    paths = sorted(folder.glob("*.json"), reverse=True)[:limit]
+    return [msgspec.json.decode(path.read_bytes(), type=Captured) for path in paths]
+
+
+def text_of(mail: Captured) -> tuple[str, str]:
+    """The subject and the readable text of a captured mail."""
+    parsed = message_from_bytes(mail.data, policy=policy.default)
+    body = parsed.get_body(("plain", "html"))
+    return str(parsed["Subject"] or ""), "" if body is None else str(body.get_content())
