@@ -86,8 +86,10 @@ def attachment_faults(attachment: Attachment) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
     if CONTROL.search(attachment.filename):
         faults.append(("filename", "a file name must not contain control characters"))
-    if not 0 < len(attachment.filename) <= MAX_FILENAME:
-        faults.append(("filename", f"a file name must have 1 to {MAX_FILENAME} characters"))
+    if not attachment.filename.strip() or len(attachment.filename) > MAX_FILENAME:
+        faults.append(
+            ("filename", f"a file name must have 1 to {MAX_FILENAME} characters, and not only spaces")
+        )
     kind = attachment.content_type
     if len(kind) > MAX_TYPE or not _TYPE.fullmatch(kind):
         faults.append(

@@ -64,27 +64,27 @@ def text_of(html: str) -> str:
         shown = _COMMENT.sub("", shown)
     first, *pieces = shown.split("<")
     page = _Page()
-    page.say(first)
+    owed = page.say(first, 0)
     for piece in pieces:
         tag, _, text = piece.partition(">")
         if ">" in text:
             tag, text = _whole_tag(piece, tag, text)
-        rule = _RULES.get(tag.partition(" ")[0]) or _rule(tag)
-        if page.special and page.until and not tag.lower().startswith(page.until):
+        rule = _RULES.get(tag) or _RULES.get(tag.partition(" ")[0]) or _rule(tag)
+        if page.until and not tag.lower().startswith(page.until):
             continue
         if rule is None:
-            page.say("<" + piece)
+            owed = page.say("<" + piece, owed)
             continue
         breaks, act = rule
-        if breaks > page.breaks and not page.bullet:
-            page.breaks = breaks
+        if breaks > owed and not page.bullet:
+            owed = breaks
         if act is not None:
-            act(page, tag)
-        if page.breaks or page.special:
-            page.say(text)
-        else:
+            owed = act(page, tag, owed)
+        if owed or page.verbatim:
+            owed = page.say(text, owed)
+        elif not page.until:
             page.out.append(text)
-    page.close_link()
+    page.close_link("", owed)
     return _finish("".join(page.out)) + (CUT if len(html) > LIMIT else "")
 
 
@@ -112,95 +112,98 @@ def _whole_tag(piece: str, tag: str, text: str) -> tuple[str, str]:
 
 
 class _Page:
-    """The text so far, what is owed before the next word (breaks, a bullet), and what changes the reading: the end of
-    what is hidden, and whether white space is kept. The methods that _RULES names take the whole tag."""
+    """The text so far, a bullet that waits for its text, and what changes the reading: the end of what is hidden, and
+    whether white space is kept. What keeps the next text apart from the last is owed, and handed from call to call:
+    each method takes it and gives what is owed then. Those that _RULES names take the whole tag too."""
 
-    __slots__ = ("breaks", "bullet", "depth", "link", "link_at", "out", "special", "until", "verbatim")
+    __slots__ = ("bullet", "depth", "link", "link_at", "out", "until", "verbatim")
 
     def __init__(self) -> None:
         self.out: list[str] = []
-        self.breaks = 0
         self.bullet = ""
         self.depth = 0
         self.link = ""
         self.link_at = 0
         self.until = ""
         self.verbatim = False
-        self.special = False  # hidden or verbatim
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, owed: int) -> int:
         """Text between two tags. Its white space is collapsed at the end, all at once."""
         if self.until or not text:
-            return
+            return owed
         if self.verbatim:
-            text = text.replace("\r\n", "\n").removeprefix("\n" if self.breaks else "").translate(_KEPT)
-        if self.breaks:
+            text = text.replace("\r\n", "\n").removeprefix("\n" if owed else "").translate(_KEPT)
+        if owed:
             text = text.lstrip()
             if not text:
-                return
-            self.out.append(_BETWEEN[self.breaks] + self.bullet)
-            self.breaks, self.bullet = 0, ""
+                return owed
+            self.out.append(_BETWEEN[owed] + self.bullet)
+            self.bullet = ""
         self.out.append(text)
+        return 0
 
-    def line(self, tag: str) -> None:
-        self.breaks = min(max(self.breaks, _GAP) + 1, _BLANK)
+    def line(self, tag: str, owed: int) -> int:
+        return min(max(owed, _GAP) + 1, _BLANK)
 
-    def rule(self, tag: str) -> None:
-        self.say("---")
-        self.breaks = _BLANK
+    def rule(self, tag: str, owed: int) -> int:
+        self.say("---", owed)
+        return _BLANK
 
-    def item(self, tag: str) -> None:
+    def item(self, tag: str, owed: int) -> int:
         self.bullet = _INDENT * min(max(self.depth - 1, 0), 8) + "- "
+        return owed
 
-    def open_list(self, tag: str) -> None:
+    def open_list(self, tag: str, owed: int) -> int:
         self.depth += 1
-        if self.depth > 1:
-            self.breaks = _LINE
+        return owed if self.depth == 1 else _LINE
 
-    def close_list(self, tag: str) -> None:
+    def close_list(self, tag: str, owed: int) -> int:
         self.depth = max(self.depth - 1, 0)
         self.bullet = ""
-        self.breaks = _LINE if self.depth else _BLANK
+        return _LINE if self.depth else _BLANK
 
-    def open_pre(self, tag: str) -> None:
-        self.verbatim = self.special = True
+    def open_pre(self, tag: str, owed: int) -> int:
+        self.verbatim = True
+        return owed
 
-    def hide(self, tag: str) -> None:
+    def hide(self, tag: str, owed: int) -> int:
         self.until = "/" + tag.split(None, 1)[0].lower().rstrip("/")
-        self.special = True
+        return owed
 
-    def plainly(self, tag: str) -> None:
+    def plainly(self, tag: str, owed: int) -> int:
         """What was hidden or verbatim ends."""
         if self.verbatim and self.out:
             self.out[-1] = self.out[-1].removesuffix(_LINE_END)
         self.until = ""
-        self.verbatim = self.special = False
+        self.verbatim = False
+        return owed
 
-    def image(self, tag: str) -> None:
+    def image(self, tag: str, owed: int) -> int:
         alt = _ALT.search(tag)
-        if alt:
-            self.say(alt[1] or alt[2] or alt[3] or "")
+        return self.say(alt[1] or alt[2] or alt[3] or "", owed) if alt else owed
 
-    def open_link(self, tag: str) -> None:
-        self.close_link()
+    def open_link(self, tag: str, owed: int) -> int:
+        owed = self.close_link(tag, owed)
         href = _HREF.search(tag)
         url = "".join((href[1] or href[2] or href[3] or "").split()) if href else ""
         if url.lower().startswith(_SHOWN_SCHEMES):
             self.link = url
             self.link_at = len(self.out)
+        return owed
 
-    def close_link(self, tag: str = "") -> None:
+    def close_link(self, tag: str, owed: int) -> int:
         if not self.link:
-            return
+            return owed
         url, self.link = self.link.removeprefix("mailto:").removeprefix("tel:"), ""
         said = "".join(self.out[self.link_at :]).strip(_EDGES)
         if not said:
-            self.say(url)
-        elif said not in (url, url.partition("://")[2].rstrip("/")):
+            return self.say(url, owed)
+        if said not in (url, url.partition("://")[2].rstrip("/")):
             self.out.append(f" ({url})")
+        return owed
 
 
-_Act = Callable[[_Page, str], None]
+_Act = Callable[[_Page, str, int], int]
 _Rule = tuple[int, _Act | None]
 _NOTHING: _Rule = (0, None)
 _HIDDEN = ("script", "style", "title", "template", "svg")

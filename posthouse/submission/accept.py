@@ -62,13 +62,11 @@ class Accept:
         self._in_flight: dict[tuple[str, str], tuple[bytes, asyncio.Future[Saved]]] = {}
         self._deadlines = Deadlines()
 
-    async def __call__(self, submission: Submission, key: Key | None = None) -> Saved:
+    def __call__(self, submission: Submission, key: Key | None = None) -> Awaitable[Saved]:
         """Stores it durably. `conflict` in the result says that the key belongs to another payload.
 
         Raises StoreAway, batch.Full (nothing was stored) and StillRunning."""
-        if key is None:
-            return await self._add(submission, None)
-        return await self._once(submission, key)
+        return self._add(submission, None) if key is None else self._once(submission, key)
 
     async def drain(self) -> None:
         """Returns when nothing waits for its commit."""

@@ -12,7 +12,7 @@ import msgspec
 from posthouse.mail.address import CONTROL, parse_mailbox
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.message import Attachment, Content, Mailbox, Recipient, RecipientKind
-from posthouse.mail.mime import check
+from posthouse.mail.mime import MAX_SUBJECT, check
 from posthouse.mail.plain import looks_like_html
 from posthouse.submission.accept import Submission
 from posthouse.submission.problems import Finding, Problem, pointer
@@ -37,15 +37,19 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_text: int = 10_000_000
 
 
-def compose(request: SendRequest, rules: Rules, now: int) -> tuple[Submission, list[Finding]]:
-    """The mail, and all that is wrong with it (then the mail is not to be used). `now` in microseconds."""
+def compose(
+    request: SendRequest, rules: Rules, now: int, *, plain: bool = False
+) -> tuple[Submission, list[Finding]]:
+    """The mail, and all that is wrong with it (then the mail is not to be used). `now` in microseconds; `plain` says
+    that its JSON was `is_plain`."""
     findings: list[Finding] = []
 
     def note(where: str, detail: str) -> None:
         findings.append(Finding(where, detail))
 
     content = _content(request, rules, note)
-    findings += _of_content(content, request, findings)
+    if not (plain and _is_simple(content)):
+        findings += _of_content(content, request, findings)
     content, recipients = _once_each(content, note)
     scheduled_at, expires_at = _times(request, now, note)
     submission = Submission(
@@ -57,6 +61,12 @@ def compose(request: SendRequest, rules: Rules, now: int) -> tuple[Submission, l
         expires_at=expires_at,
     )
     return submission, findings
+
+
+def is_plain(raw: bytes) -> bool:
+    """Whether no string of this JSON can hold half of a surrogate pair, or a C0 control but TAB, CR and LF: those
+    come only as escapes, and none of these is here."""
+    return b"\\u" not in raw and b"\\b" not in raw and b"\\f" not in raw
 
 
 def limit_text(request: SendRequest, most: int) -> None:
@@ -185,6 +195,22 @@ def _times(request: SendRequest, now: int, note: Note) -> tuple[int | None, int 
     if expires is not None and expires <= (scheduled or now):
         note("/expires_at", "must be later than now and than scheduled_at")
     return scheduled, expires
+
+
+def _is_simple(content: Content) -> bool:
+    """Whether mail.mime.check can find nothing in the content of a plain request: most mail, and a fifth of what
+    accepting it costs (measured: 20 of 100 µs)."""
+    subject = content.subject
+    boxes = (*content.to, *content.cc, *content.bcc, *content.reply_to)
+    return (
+        subject.isascii()
+        and subject.isprintable()
+        and len(subject) <= MAX_SUBJECT
+        and not content.headers
+        and not content.attachments
+        and not content.sender.name
+        and not any(box.name for box in boxes)
+    )
 
 
 def _of_content(content: Content, request: SendRequest, known: Sequence[Finding]) -> list[Finding]:

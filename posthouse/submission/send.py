@@ -12,7 +12,7 @@ from posthouse.mail.message import Message, Recipient
 from posthouse.store.base import Key, Saved
 from posthouse.submission.accept import Accept, StillRunning, Submission
 from posthouse.submission.answers import Answer, Header, json_answer
-from posthouse.submission.compose import Rules, compose, limit_text
+from posthouse.submission.compose import Rules, compose, is_plain, limit_text
 from posthouse.submission.endpoint import Call, Handler
 from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.request import SendRequest
@@ -58,7 +58,7 @@ def read_submission(raw: bytes, rules: Rules, now: int, keyed: bool) -> tuple[Su
     request, findings = read(raw, _DECODER)
     if len(raw) > rules.max_text:  # decoded text is never longer than its JSON
         limit_text(request, rules.max_text)
-    submission, more = compose(request, rules, now)
+    submission, more = compose(request, rules, now, plain=is_plain(raw))
     if findings or more:
         raise invalid([*findings, *_beside(findings, more)])
     return submission, _fingerprint(request) if keyed else b""

@@ -24,9 +24,13 @@ def _inbox(url: str, around: Surroundings) -> Transport:
 
 
 def _smtp(url: str, around: Surroundings) -> Transport:
-    from posthouse.transport.smtp import open_smtp
+    from posthouse.transport.smtp import SmtpTransport, read_options
 
-    return open_smtp(url, around.hostname, most=around.concurrency)
+    options = read_options(url)
+    if around.concurrency is not None:
+        connections = min(options.connections, around.concurrency)
+        options = msgspec.structs.replace(options, connections=connections)
+    return SmtpTransport(options, around.hostname)
 
 
 TRANSPORTS: dict[str, Callable[[str, Surroundings], Transport]] = {

@@ -102,7 +102,7 @@ async def test_what_attempts_gave_is_shown(
 
 
 @pytest.mark.parametrize(
-    "id", ["nothing", "0199d0a5-0000-7000-8000-000000000000", "%00", "%20", "x" * 300, "é"]
+    "id", ["nothing", "0199d0a5-0000-7000-8000-000000000000", "%00", "%20", "{id}", "x" * 300, "é"]
 )
 async def test_an_unknown_id_is_404(tmp_path: Path, id: str) -> None:
     async with house(tmp_path) as h:

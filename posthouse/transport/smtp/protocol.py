@@ -87,6 +87,7 @@ class Session:
     def end(self, body: bytes) -> None:
         """The rest of the body, as it goes on the wire, and the final dot."""
         self._open[0].phase = "ended"
+        self._nested = False
         self._awaited.append("end")
         self._out.append(body)
         self._out.append(b".\r\n")
@@ -194,7 +195,6 @@ class Session:
             raise Broken(f"the end of data was answered by {reply.code} {reply.text}")
         transaction = self._open[0]
         transaction.fill(outcome_of(reply))
-        self._nested = False
         self._settle(transaction)
 
     TABLE: ClassVar[dict[Step, Callable[["Session", Reply], None]]] = {

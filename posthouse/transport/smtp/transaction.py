@@ -19,7 +19,6 @@ Step = Literal["rset", "mail", "rcpt", "data", "end"]
 Command = tuple[Step, bytes]
 
 _SAYABLE = re.compile(r"[!-;=?-~]+").fullmatch
-_OTHERS = bytes(c for c in range(256) if c not in b"\r\n")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _DATA: Command = ("data", b"DATA\r\n")
 
@@ -107,8 +106,7 @@ def mail_command(envelope: Envelope, offer: Offer) -> bytes:
 
 def on_the_wire(data: bytes) -> bytes:
     """The data as it goes out, without the final dot: bare CR and LF made CRLF, dots stuffed, CRLF at the end."""
-    ends = data.translate(None, _OTHERS)
-    if ends != b"\r\n" * (len(ends) // 2):
+    if not data.count(b"\r\n") == data.count(b"\r") == data.count(b"\n"):
         data = _BARE.sub(b"\r\n", data)
     data = data.replace(b"\r\n.", b"\r\n..")
     if data.startswith(b"."):

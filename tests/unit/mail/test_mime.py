@@ -11,7 +11,7 @@ from email.message import Message as OldMessage
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from posthouse.mail.errors import BadContent, MailError
@@ -322,8 +322,8 @@ def test_a_subject_is_read_back(subject: str) -> None:
 
 
 def spaced(name: str) -> str:
-    """A name without its spaces: Python 3.11's new parser makes one of several, and one between encoded-words."""
-    return name.replace(" ", "")
+    """A name without white space: Python 3.11's new parser makes one of several, and one between encoded-words."""
+    return "".join(name.split())
 
 
 @given(ONE_LINE)
@@ -400,12 +400,13 @@ def test_urls_and_message_ids_stay_whole() -> None:
 @example("🎉" * 255, b"--=_")
 @example("a\"b\\c%d;e=f'.txt", b"x" * 57)
 def test_a_file_is_read_back(filename: str, data: bytes) -> None:
+    assume(filename.strip())
     mail = read(written(attachments=(Attachment(filename, data),)))
     [part] = mail.iter_attachments()
-    assert part.get_filename() == filename
+    assert part.get_filename() == filename.strip()
     assert part.get_content() == data
     old = read_old(written(attachments=(Attachment(filename, data),))).get_payload()[1]
-    assert old.get_filename() == filename
+    assert old.get_filename() == filename.strip()
 
 
 @pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 57 * 1024 - 1, 57 * 1024, 57 * 1024 + 1, 3 * 57 * 1024])
@@ -425,6 +426,7 @@ def test_forty_megabytes_take_less_than_a_second_of_work() -> None:
 
 BAD_FILES = [
     (Attachment("", b""), "filename"),
+    (Attachment("  ", b""), "filename"),
     (Attachment("a" * 256, b""), "filename"),
     (Attachment("a\r\nX-Evil: 1", b""), "filename"),
     (Attachment("a\0", b""), "filename"),

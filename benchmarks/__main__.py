@@ -1,0 +1,93 @@
+"""`python -m benchmarks [names…] [--quick]`: what it does, its floor, the limit of the same run, and how near it is.
+
+A line marked ! is below its floor. Nothing fails by that: the figures are for people, who know what else ran.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from benchmarks import accept, delivery, latency, memory, mime, smtp_client
+from benchmarks.figure import Figure, header, row
+
+Benchmark = Callable[[bool], Sequence[Figure]]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="one short round, for development")
+    asked = parser.parse_args()
+    for name in set(asked.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark is called {name}; there are {', '.join(BENCHMARKS)}")
+    print(header(), flush=True)
+    for name in asked.names or BENCHMARKS:
+        for figure in BENCHMARKS[name](asked.quick):
+            print(row(figure), flush=True)
+
+
+def _accept(quick: bool) -> Sequence[Figure]:
+    return accept.measure(1, 3) if quick else accept.measure(3, 10)
+
+
+def _latency(quick: bool) -> Sequence[Figure]:
+    return latency.measure(1, 5) if quick else latency.measure(3, 20)
+
+
+def _delivery(quick: bool) -> Sequence[Figure]:
+    return delivery.measure(1, 5_000) if quick else delivery.measure(3, 20_000)
+
+
+def _memory(quick: bool) -> Sequence[Figure]:
+    return memory.measure(1, 20_000) if quick else memory.measure(3, 100_000)
+
+
+def _smtp_client(quick: bool) -> Sequence[Figure]:
+    said = smtp_client.run()
+    rate, source = said["mails_per_second"], said["smtp_source_mails_per_second"]
+    cpu, source_cpu = said["cpu_us_per_mail"], said["smtp_source_cpu_us_per_mail"]
+    return [
+        Figure("SMTP client alone", rate, "mails/s", source, source, "smtp-source -d, 10 sessions"),
+        Figure(
+            "SMTP client alone, CPU", cpu, "µs/mail", limit=source_cpu, limit_name="smtp-source -d", less=True
+        ),
+    ]
+
+
+def _mime(quick: bool) -> Sequence[Figure]:
+    said = mime.run()
+    library = said["emailmessage_us"]
+    return [
+        Figure(
+            "MIME, 4 KiB HTML, text given",
+            said["mime_given_us"],
+            "µs/mail",
+            60,
+            library,
+            "EmailMessage",
+            True,
+        ),
+        Figure(
+            "MIME, 4 KiB HTML, text derived",
+            said["mime_derived_us"],
+            "µs/mail",
+            120,
+            library,
+            "EmailMessage",
+            True,
+        ),
+    ]
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "accept": _accept,
+    "latency": _latency,
+    "delivery": _delivery,
+    "memory": _memory,
+    "mime": _mime,
+    "smtp_client": _smtp_client,
+}
+
+
+if __name__ == "__main__":
+    main()

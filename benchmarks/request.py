@@ -1,0 +1,44 @@
+"""The request that all load is made of: a mail of 4 KiB HTML, as an application posts it."""
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.mime import page
+from benchmarks.processes import KEY
+
+PATH = "/email/send"
+SIZE = 4096
+
+_SCRIPT = """\
+wrk.method = "POST"
+wrk.headers["authorization"] = "Bearer {key}"
+wrk.headers["content-type"] = "application/json"
+wrk.body = [==[{body}]==]
+function done(summary, latency, requests)
+  local wrong = summary.errors
+  io.write(string.format("figures %d %d %d\\n", summary.requests, summary.duration,
+    wrong.connect + wrong.read + wrong.write + wrong.status + wrong.timeout))
+end
+"""
+
+
+def body() -> str:
+    """The JSON."""
+    html = page(SIZE).ljust(SIZE)[:SIZE]
+    return json.dumps({"to": "ann@example.net", "subject": "Your order 123456 is on its way", "html": html})
+
+
+def raw(url: str) -> bytes:
+    """The request as it goes out."""
+    head = f"POST {PATH} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\nauthorization: Bearer {KEY}\r\n"
+    content = body().encode()
+    head += f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    return head.encode() + content
+
+
+def script(folder: Path) -> Path:
+    """The same as a script for wrk, which prints at its end: requests, microseconds, failures."""
+    path = folder / "send.lua"
+    path.write_text(_SCRIPT.format(key=KEY, body=body()))
+    return path
