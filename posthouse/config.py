@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None  # HTTP port; 8025 for `serve`, none for `worker`
     state_dir: Path = Path("state")  # journals, the inbox, the secret
     hostname: str = ""  # our name in EHLO and Message-ID; default this machine's
-    from_: str = ""  # sender of mail that names none; default posthouse@hostname
+    from_: str = msgspec.field(default="", name="from")  # sender of mail that names none; default posthouse@hostname
     from_domains: tuple[str, ...] = ()  # sender domains that are allowed; empty = any
     return_path: str | None = None  # envelope sender; default the mail's own From
     store: str = "sqlite:///posthouse.db"  # where the record lives
@@ -75,17 +75,17 @@ def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}BENCH_"))
     }
     merged: dict[str, Any] = {**_file((folder or Path()) / "posthouse.toml"), **given}
-    hints = get_type_hints(Settings, include_extras=True)
+    kinds = get_type_hints(Settings, include_extras=True)
+    fields = {field.encode_name: field.name for field in msgspec.structs.fields(Settings)}
     values: dict[str, Any] = {}
     problems: list[str] = []
     warnings: list[str] = []
     for name, raw in merged.items():
-        field = "from_" if name == "from" else name
-        if field not in hints:
-            warnings.append(_unknown(name, hints))
+        if name not in fields:
+            warnings.append(_unknown(name, list(fields)))
             continue
         try:
-            values[field] = _convert(hints[field], raw)
+            values[fields[name]] = _convert(kinds[fields[name]], raw)
         except ValueError as error:
             problems.append(f"{PREFIX}{name.upper()}: {error}")
     problems += _beyond(values)
@@ -103,8 +103,7 @@ def _file(path: Path) -> dict[str, Any]:
         raise BadSettings([f"{path.name}: {error}"]) from None
 
 
-def _unknown(name: str, hints: Mapping[str, Any]) -> str:
-    known = [field.rstrip("_") for field in hints]
+def _unknown(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, 1, 0.5)
     meant = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
     return f"{PREFIX}{name.upper()} is not a setting of this version{meant}"

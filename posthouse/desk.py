@@ -67,7 +67,7 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     key = secrets.token_urlsafe(32)
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store:
-        queue = open_queue("store:", store)
+        queue = open_queue("store:", store.next_due)
         api = open_api(settings, store, open_catalog(settings.store, store), queue, _always_ready)
         app = build_app(api)
 

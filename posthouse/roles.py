@@ -71,7 +71,7 @@ async def run(
         port = settings.port if settings.port is not None or "api" not in roles else DEFAULT_PORT
         listener = None if port is None else listen(settings.host, port)
         store = await stack.enter_async_context(opened_store(settings, migrating=migrating))
-        queue = open_queue(settings.queue, store)
+        queue = open_queue(settings.queue, store.next_due)
         await queue.start()
         stack.push_async_callback(queue.stop)
         if "worker" in roles:

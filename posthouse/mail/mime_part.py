@@ -116,18 +116,19 @@ def _text_head(kind: str, encoding: str) -> bytes:
 def _is_safe(text: str, lines: list[str]) -> bool:
     """Whether ASCII text can go as it is: nothing that servers cut (long lines, white space before a line end), quote
     (From at the start of a line) or take for the end (a lone dot), and nothing like a boundary of ours."""
+    ends = [line[-1:] for line in lines]
     return (
-        (len(text) <= MAX_LINE or max(map(len, lines)) <= MAX_LINE)
-        and not text.endswith((" ", "\t"))
-        and not text.startswith("From ")
+        " " not in ends
+        and "\t" not in ends
         and "." not in lines
-        and not ("\t" in text and "\t\n" in text)
+        and (len(text) <= MAX_LINE or max(map(len, lines)) <= MAX_LINE)
+        and not text.startswith("From ")
         and not any(map(text.__contains__, _UNSAFE))
     )
 
 
 # The C0 controls but TAB and LF are refused at accept; a template's result has not been looked at.
-_UNSAFE = (" \n", "\nFrom ", "--=_", *(chr(c) for c in (*range(9), *range(11, 32), 127)))
+_UNSAFE = ("\nFrom ", "--=_", *(chr(c) for c in (*range(9), *range(11, 32), 127)))
 
 
 def _quoted_printable(data: bytes) -> bytes | None:

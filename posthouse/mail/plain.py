@@ -59,7 +59,9 @@ def looks_like_html(body: str) -> bool:
 def text_of(html: str) -> str:
     """The text of a page: links as `text (url)`, list items after `- `, paragraphs and headings apart by an empty
     line, table rows on a line each, `pre` kept, white space collapsed. No line end at its end."""
-    shown = html[:LIMIT].replace("&nbsp;", " ").replace("&amp;", _AMPERSAND)
+    shown = html[:LIMIT]
+    if "&" in shown:
+        shown = shown.replace("&nbsp;", " ").replace("&amp;", _AMPERSAND)
     if "<!--" in shown:
         shown = _COMMENT.sub("", shown)
     first, *pieces = shown.split("<")
@@ -225,7 +227,7 @@ _ACTS: dict[str, _Act] = {
 }
 _BLOCKS = "p h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre hr figure form fieldset"
 _LINES = "div tr li dt dd section article header footer main nav aside address center caption figcaption body"
-_INLINE = "b em font i small span strong tbody u"
+_INLINE = "!doctype b em font head html i link meta small span strong tbody u"
 
 
 def _rules() -> dict[str, _Rule]:
