@@ -85,6 +85,7 @@ class Batcher(Generic[Item, Result]):
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._call([item for item, _ in batch])
+            answered = list(zip(batch, results, strict=True))
         except Exception as error:
             if len(batch) == 1 or isinstance(error, self._away):
                 _fail(batch, error)
@@ -93,7 +94,7 @@ class Batcher(Generic[Item, Result]):
             await self._answer(batch[:half])
             await self._answer(batch[half:])
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future), result in answered:
             if not future.done():
                 future.set_result(result)
 

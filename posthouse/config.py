@@ -27,13 +27,13 @@ Secret = Annotated[str | None, "secret"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting of this version, with its default. The comment behind each is its line in docs/settings.md."""
+    """Every setting of this version, with its default; docs/reference.md tells them in full."""
 
     host: str = "127.0.0.1"  # where to listen
     port: int | None = None  # HTTP port; 8025 for `serve`, none for `worker`
     state_dir: Path = Path("state")  # journals, the inbox, the secret
     hostname: str = ""  # our name in EHLO and Message-ID; default this machine's
-    from_: str = msgspec.field(default="", name="from")  # sender of mail that names none; default posthouse@hostname
+    from_: str = msgspec.field(default="", name="from")  # of mail that names none
     from_domains: tuple[str, ...] = ()  # sender domains that are allowed; empty = any
     return_path: str | None = None  # envelope sender; default the mail's own From
     store: str = "sqlite:///posthouse.db"  # where the record lives
@@ -51,9 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease: Seconds = 60.0  # how long a worker holds mail without a word
     grace: Seconds = 25.0  # how long a stop may take
     concurrency: int | None = None  # SMTP transactions at once per process; default the pools' sum
-    on_unknown: dict[Lane, OnUnknown] = msgspec.field(
-        default_factory=lambda: dict(ON_UNKNOWN)
-    )  # resend or hold, for both lanes or as transactional=resend,bulk=hold
+    on_unknown: dict[Lane, OnUnknown] = msgspec.field(default_factory=lambda: dict(ON_UNKNOWN))
     log: Literal["json", "text", "auto"] = (
         "auto"  # form of the log lines; auto = text on a terminal, else json
     )
@@ -96,11 +94,12 @@ def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
 
 def _file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings([f"{path.name}: {error}"]) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BadSettings([f"{path.name}: {why}"]) from None
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http.client import HTTPException
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,7 +53,7 @@ def over_http(url: str, key: str) -> Desk:
                 return _reply(answer.status, dict(answer.headers.items()), answer.read())
         except urllib.error.HTTPError as error:
             return _reply(error.code, dict(error.headers.items()), error.read())
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise Unreachable(f"{url}: {getattr(error, 'reason', error)}") from None
 
     async def desk(method: str, path: str, body: Any) -> Reply:

@@ -6,6 +6,7 @@ not ready first, then no new requests, then no new claims, then what is in the a
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -63,6 +64,7 @@ async def run(
     migrating: bool,
 ) -> None:
     """Runs the roles until SIGTERM or Ctrl-C, then drains. `ready` gets the address (or "") once all of it stands."""
+    rules(settings)  # what is wrong with them is said before anything starts
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -85,6 +87,7 @@ async def run(
             await server.start()
             stack.push_async_callback(server.stop)
             address = f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"
+        _settle_memory()
         await ready(address)
         await stopping.wait()
         structlog.get_logger("posthouse").info("stopping", grace=settings.grace)
@@ -176,6 +179,14 @@ async def first_key(settings: Settings, catalog: Catalog, tell: Told) -> None:
     key, plain = make_key("first", ("admin",))
     await catalog.add_api_key(key)
     tell(f"There was no API key. This one has full access and is shown only now:\n  {plain}")
+
+
+def _settle_memory() -> None:
+    """What is loaded now stays for good, so the garbage collector need not look at it again and again: with its
+    usual thresholds it took a fifth of the time of an accept."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def microseconds() -> int:

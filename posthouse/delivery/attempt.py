@@ -5,8 +5,11 @@ content; the transport calls `begin` right before the end of data, where lease a
 the outcomes, from which the retry policy makes a decision for each recipient.
 """
 
+import contextlib
 import random
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.clock import elapsed_clock
@@ -46,11 +49,16 @@ class Attempt:
         self._finished = finished
 
     def begin(self, replies: Sequence[Outcome | None]) -> bool:
-        """The last moment before the end of data: False when the lease is over, else the journal has it."""
+        """The last moment before the end of data: False when the lease is over or the
+        journal cannot be written, else the journal has it."""
         if elapsed_clock() >= self.lease_until or self.breaker is None:
             return False
         by_address = dict(zip(self.recipients, replies, strict=True))
-        self._journal.begin(self.id, self.message.fence, self.breaker.transport.name, by_address)
+        try:
+            self._journal.begin(self.id, self.message.fence, self.breaker.transport.name, by_address)
+        except OSError as error:
+            structlog.get_logger("delivery").error("journal not written", id=self.id, why=str(error))
+            return False
         self._begun = True
         return True
 
@@ -60,7 +68,8 @@ class Attempt:
             self.breaker.note(outcomes[0])
         if self._begun:
             by_address = dict(zip(self.recipients, outcomes, strict=True))
-            self._journal.reply(self.id, self.message.fence, by_address)
+            with contextlib.suppress(OSError):  # it is settled all the same, unless we die before
+                self._journal.reply(self.id, self.message.fence, by_address)
         self.data = b""
         self.settle(outcomes)
 

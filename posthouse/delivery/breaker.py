@@ -69,6 +69,9 @@ class Breaker:
                 break
             except TransportAway:
                 continue
+            except Exception as error:  # a probe that stumbles must not leave it open for ever
+                self._told("probe failed", repr(error))
+                continue
         self._failures, self._away_since, self._probing = 0, None, None
         self.closed.set()
         self._told("transport back", "")

@@ -6,6 +6,8 @@ process, not the machine, which the boot id in the header tells apart. Whoever f
 this boot and this store, settles from it. Once large, the file is written anew with only what is unsettled.
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -76,14 +78,15 @@ class Journal:
         """To be called when the end of data was answered, or is known to remain unanswered."""
         frame = _frame(Reply(id, fence, outcomes))
         self._write(frame)
-        self._unsettled[id].append(frame)
+        self._unsettled.setdefault(id, []).append(frame)
 
     def settled(self, ids: Iterable[str]) -> None:
         """The store has these outcomes: they need not be kept here."""
         for id in ids:
             self._unsettled.pop(id, None)
         if self._size > LARGE:
-            self._rewrite()
+            with contextlib.suppress(OSError):  # a full disk: the old file still says it all
+                self._rewrite()
 
     def close(self) -> None:
         """Lets go of the file; removes it when everything in it is settled."""
@@ -92,7 +95,11 @@ class Journal:
         os.close(self._fd)
 
     def _write(self, frame: bytes) -> None:
-        os.write(self._fd, frame)
+        """All of it or, with OSError, nothing: a reader would take half a frame for the end."""
+        written = os.write(self._fd, frame)
+        if written < len(frame):
+            os.ftruncate(self._fd, self._size)
+            raise OSError(errno.ENOSPC, "the journal cannot grow")
         self._size += len(frame)
 
     def _rewrite(self) -> None:
@@ -106,10 +113,15 @@ class Journal:
         fresh = self.path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         frames = b"".join([self._header, *(frame for frames in self._unsettled.values() for frame in frames)])
-        os.write(fd, frames)
-        fresh.rename(self.path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.write(fd, frames) < len(frames):
+                raise OSError(errno.ENOSPC, "the journal cannot be written")
+            fresh.rename(self.path)
+        except OSError:
+            os.close(fd)
+            raise
         return fd, len(frames)
 
 
@@ -130,8 +142,8 @@ class Abandoned(msgspec.Struct, kw_only=True):
 
 
 def abandoned(folder: Path, store: str) -> Iterator[Abandoned]:
-    """The usable journals of dead workers: of this boot and this store. Those of another boot are removed: after a
-    machine's death nobody knows what their last frames were, and their leases lapse by themselves."""
+    """The usable journals of dead workers: of this boot and this store. Those of another boot, after which nobody knows
+    what their last frames were, and those that cannot be read are removed: their leases lapse by themselves."""
     for path in sorted(folder.glob("*.journal")):
         found = _examine(path, store)
         if found:
@@ -142,7 +154,7 @@ def _examine(path: Path, store: str) -> Abandoned | None:
     fd = _lock_if_free(path)
     if fd is None:
         return None
-    entries = list(_entries(os.pread(fd, os.fstat(fd).st_size, 0)))
+    entries = _entries(os.pread(fd, os.fstat(fd).st_size, 0))
     header = entries[0] if entries else None
     if not isinstance(header, Header) or header.boot != boot_id():
         path.unlink(missing_ok=True)
@@ -183,13 +195,21 @@ def _frame(entry: Entry) -> bytes:
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def _entries(data: bytes) -> Iterator[Entry]:
-    """The whole frames of a file; a torn last one ends it."""
+def _entries(data: bytes) -> list[Entry]:
+    """The whole frames of a file. A torn last one was never followed by its end of data, so it is left out; a frame
+    that is whole and wrong makes the journal unusable (none): what it hides may have been sent."""
+    entries: list[Entry] = []
     at = 0
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
         payload = data[at + _FRAME.size : at + _FRAME.size + length]
-        if len(payload) < length or zlib.crc32(payload) != crc:
-            return
-        yield _ENTRY.decode(payload)
+        if len(payload) < length:
+            break
+        if zlib.crc32(payload) != crc:
+            return []
+        try:
+            entries.append(_ENTRY.decode(payload))
+        except msgspec.DecodeError:
+            return []
         at += _FRAME.size + length
+    return entries

@@ -48,6 +48,8 @@ class Renewal:
                 await self._renew()
             except StoreAway as error:
                 log.warning("store away", during="renew", why=str(error))
+            except Exception:
+                log.exception("renewal stumbled")
 
     async def _renew(self) -> None:
         at = elapsed_clock()

@@ -9,12 +9,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
 from posthouse.mail.errors import MailError, StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.mime import write
-from posthouse.mail.outcome import refused
+from posthouse.mail.outcome import Outcome, refused
 from posthouse.store.base import Store
 
 CHUNK = 32
@@ -79,7 +81,9 @@ class Loader:
     def _next_chunk(self) -> list[Attempt]:
         chunk: list[Attempt] = []
         for lane in self._waiting:
-            while lane and len(chunk) < CHUNK and self._fits(lane[0]):
+            while lane and len(chunk) < CHUNK:
+                if not self._fits(lane[0]):
+                    return chunk
                 attempt = lane.popleft()
                 attempt.loaded = attempt.message.size
                 self._loaded += attempt.loaded
@@ -118,9 +122,9 @@ class Loader:
         if self._written(attempt, content, data):
             self._send([attempt])
 
-    def _written(self, attempt: Attempt, content: Content, data: bytes | MailError) -> bool:
-        if isinstance(data, MailError):
-            attempt.settle([refused(data.text)] * len(attempt.recipients))
+    def _written(self, attempt: Attempt, content: Content, data: bytes | Outcome) -> bool:
+        if isinstance(data, Outcome):
+            attempt.settle([data] * len(attempt.recipients))
             return False
         attempt.sender = self._return_path or content.sender.email
         attempt.data = data
@@ -136,9 +140,12 @@ class Loader:
             breaker.transport.send(attempts)
 
 
-def write_or_refuse(attempt: Attempt, content: Content) -> bytes | MailError:
-    """The mail's bytes, or why there are none."""
+def write_or_refuse(attempt: Attempt, content: Content) -> bytes | Outcome:
+    """The mail's bytes, or what becomes of it without: refused with the reason; tried again where the fault is ours."""
     try:
         return write(attempt.message, content)
     except MailError as error:
-        return error
+        return refused(error.text)
+    except Exception:
+        structlog.get_logger("delivery").exception("mail not written", id=attempt.id)
+        return Outcome(result="deferred", text="it could not be written: an error of ours")

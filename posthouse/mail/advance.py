@@ -18,6 +18,7 @@ POISON = 5
 """Losses after which a message that was claimed alone is given up (DESIGN §3.7: at two alone, three more failed)."""
 HISTORY = 500
 """Entries a record keeps at most: the oldest stay, so what a mail was is never forgotten."""
+_GIVEN_BACK: tuple[Event, ...] = ("return", "wait")
 _SAID: dict[Event, str] = {"accept": "sent", "defer": "deferred", "fail": "failed", "park": "unknown"}
 
 
@@ -35,19 +36,22 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     lost: bool = False
 
 
-def accept(message: Message, now: int, expire: float) -> None:
-    """A new record enters the store: its clock starts now, or at its scheduled time, and runs `expire` seconds."""
-    message.created_at = now
+def accept(message: Message, now: int, expire: float, *, after: int = 0) -> None:
+    """A new record enters the store: its clock starts now, or at its scheduled time, and runs `expire` seconds.
+
+    `after` is the created_at of the record before it: that only grows, even where the clock was set back. It may be called again on the same draft, when the batch that it came in has to be split."""
+    message.created_at = max(now, after + 1)
     message.due_at = max(message.scheduled_at or now, now)
     message.expires_at = message.expires_at or until(message.due_at, expire)
     message.version = 1
-    message.history.append(HistoryEntry(at=now, event="accepted"))
+    message.history = [HistoryEntry(at=now, event="accepted")]
 
 
 def claim(message: Message, owner: str, lease_until: int) -> None:
-    """A worker leases it: fresh, or to settle for a worker whose lease lapsed."""
+    """A worker leases it: fresh, or to settle for a worker whose lease lapsed, and then only what that one held."""
     for recipient in message.open:
-        recipient.state = advance(recipient.state, "claim")
+        if message.owner is None or recipient.state == "sending":
+            recipient.state = advance(recipient.state, "claim")
     message.owner = owner
     message.fence += 1
     message.due_at = lease_until
@@ -66,9 +70,10 @@ def settle(message: Message, settlement: Settlement, now: int) -> None:
     tried = False
     for recipient in message.recipients:
         decision = settlement.decisions.get(recipient.email)
-        if decision is None:
+        if decision is None or decision.event in _GIVEN_BACK:
             if recipient.state == "sending":
                 give_back(recipient)
+            waits.append(0.0 if decision is None else decision.wait)
             continue
         decision = _within_its_time(message, decision, now)
         tried = tried or decision.tried
@@ -94,7 +99,7 @@ def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
     for recipient in again:
         recipient.state = advance(recipient.state, "retry")
         recipient.spent = recipient.waits = 0
-        message.history.append(HistoryEntry(at=now, event="retry", recipient=recipient.email))
+        _remember(message, HistoryEntry(at=now, event="retry", recipient=recipient.email))
     if again:
         message.losses = 0
         message.expires_at = max(message.expires_at, until(now, expire_seconds))
@@ -130,8 +135,6 @@ def _apply(
 ) -> None:
     outcome = decision.outcome
     recipient.state = advance(recipient.state, decision.event)
-    if decision.event in ("return", "wait"):
-        return
     if decision.tried:
         recipient.attempts += 1
         recipient.spent += decision.spent

@@ -84,7 +84,7 @@ def _outage_protects(outcome: Outcome, policy: Policy, away: float) -> bool:
 
 def _wait(recipient: Recipient, outcome: Outcome, policy: Policy, chance: float) -> float:
     if outcome.spends == "time":
-        base = GREYLIST_FIRST * 2**recipient.waits
+        base = GREYLIST_FIRST * 2 ** min(recipient.waits, 20)
     else:
         base = policy.backoff * 2 ** min(recipient.spent, 20)
     return min(base, LONGEST_WAIT) * (1 + JITTER * chance)

@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
 from posthouse.queue.base import Handler, Hint
@@ -45,8 +47,11 @@ class StoreQueue:
         woken = self._woken[lane]
         while True:
             woken.clear()
-            while await handler(Hint(lane)):
-                pass
+            try:
+                while await handler(Hint(lane)):
+                    pass
+            except Exception:
+                structlog.get_logger("queue").exception("handler failed", lane=lane)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), await self._pause())
 

@@ -45,7 +45,7 @@ def pending(known: list[Migration], applied: dict[int, str]) -> list[Migration]:
 
 
 def _read(path: Path) -> Migration:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
     statements = tuple(part.strip() for part in code.split(";") if part.strip())
     checksum = hashlib.sha256(text.encode()).hexdigest()

@@ -119,7 +119,7 @@ class SmtpSink:
         self.rules, self.offers, self.port = rules or [], offers or Offers(), port
         self.mails: list[Mail] = []
         self.visits: list[Visit] = []
-        self.taken = 0
+        self.taken = self._count = 0
         self.authority = Authority(names) if self.offers.tls != "none" else None
         self._on_mail, self._keep = on_mail, keep
         self._server: asyncio.Server | None = None
@@ -201,7 +201,8 @@ class SmtpSink:
         self.changed()
 
     def _visit(self) -> Visit:
-        return Visit(self, len(self.visits))
+        self._count += 1
+        return Visit(self, self._count - 1)
 
 
 def main() -> None:

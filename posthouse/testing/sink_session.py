@@ -1,6 +1,7 @@
 """One connection to the SMTP sink: reads commands in order, answers each by the sink's rules, keeps what was said."""
 
 import asyncio
+import ssl
 from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -165,24 +166,26 @@ class Visit(asyncio.Protocol):
         if self._sink.tls is None or self.secured:
             return "502 5.5.1 no TLS"
         self._held = True
+        self._buffer.clear()
         self._out.append(b"220 2.0.0 go on\r\n")
         self._flush()
         self._task = asyncio.get_running_loop().create_task(self._secure(self._sink.tls))
         return ""
 
-    async def _secure(self, context: object) -> None:
-        transport = self._transport
-        assert transport is not None
+    async def _secure(self, context: ssl.SSLContext) -> None:
+        wire = self._transport
+        assert wire is not None
         try:
-            loop = asyncio.get_running_loop()
-            self._transport = await loop.start_tls(transport, self, context, server_side=True)  # pyright: ignore[reportArgumentType]
+            secured = await asyncio.get_running_loop().start_tls(wire, self, context, server_side=True)
         except OSError:
-            self.open = False
-            transport.abort()
-            self._sink.closed(self)
+            secured = None
+        if secured is None:
+            wire.abort()
+            self.connection_lost(None)
             return
+        self._transport = secured
         self.secured, self._held = True, False
-        self._buffer.clear()
+        self._run()
 
     def _auth(self, argument: str) -> str:
         mechanism, _, first = argument.partition(" ")

@@ -52,4 +52,7 @@ def _open(url: str, around: Surroundings) -> Transport:
         raise ValueError(
             f"POSTHOUSE_TRANSPORT: there is no transport for {scheme or 'no scheme'}: (known: {known})"
         )
-    return TRANSPORTS[scheme](url, around)
+    try:
+        return TRANSPORTS[scheme](url, around)
+    except ValueError as error:
+        raise ValueError(f"POSTHOUSE_TRANSPORT: {error}") from None

@@ -154,7 +154,8 @@ async def test_link_lost_in_the_middle_of_a_small_body_is_unknown():
 @pytest.mark.parametrize(("step", "expected"), [(s, e) for s, d, e in STEPS if d == "before"])
 async def test_no_reply_in_time(step, expected):
     times = Timeouts(greeting=SHORT, hello=SHORT, mail=SHORT, rcpt=SHORT, data=SHORT, end=SHORT)
-    async with pair(Rule(step=step, reply="", times=1), timeouts=times) as (_, transport):
+    rule = Rule(step=step, reply="", times=1)
+    async with pair(rule, offers=Offers(pipelining=False), timeouts=times) as (_, transport):
         (outcome,) = await send(transport)
         assert kind(outcome) == expected
         assert "within" in outcome.text or "link" in outcome.text

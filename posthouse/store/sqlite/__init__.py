@@ -17,7 +17,7 @@ from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.store.base import ApiKey, Draft, Overview, Page, Query, Saved, Totals
 from posthouse.store.sqlite import catalog, messages, pages
 from posthouse.store.sqlite.schema import migrate, require
-from posthouse.store.sqlite.writer import Writer, connect
+from posthouse.store.sqlite.writer import Writer, away, connect
 
 READERS = 3
 """Threads that read."""
@@ -40,10 +40,13 @@ class SqliteStore:
         self._readers: list[sqlite3.Connection] = []
 
     async def start(self) -> None:
-        Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(migrate if self._migrating else require, self._path)
-        self._writer = Writer(self._path)
-        self._writer.start()
+        try:
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(migrate if self._migrating else require, self._path)
+            self._writer = Writer(self._path)
+            self._writer.start()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreAway(f"SQLite cannot use {self._path}: {error}") from error
         self._pool = ThreadPoolExecutor(READERS, "sqlite-reader")
         self.identity = await self._read(_identity)
 
@@ -151,8 +154,8 @@ class SqliteStore:
         def run() -> T:
             try:
                 return query(self._reader(), *args, **kwargs)
-            except sqlite3.OperationalError as error:
-                raise StoreAway(f"SQLite: {error}") from error
+            except sqlite3.Error as error:
+                raise away(error) from None
 
         return await asyncio.wrap_future(self._pool.submit(run))
 

@@ -41,7 +41,7 @@ CLAIM = f"{LOAD} {_DUE.format(losses='<')}"
 CLAIM_ALONE = f"{LOAD} {_DUE.format(losses='>=')}"
 CLAIM_IDS = f"""{LOAD}
 (SELECT seq, record FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND due_at <= ? AND owner IS NULL
- AND losses < ? AND expires_at > ? LIMIT ?)"""
+ AND losses < ? AND expires_at > ? ORDER BY due_at LIMIT ?)"""
 OPEN = "messages INDEXED BY messages_due WHERE due_at IS NOT NULL"
 LAPSED = f"{OPEN} AND due_at <= ? AND owner IS NOT NULL"
 EXPIRED = f"{OPEN} AND due_at <= ? AND owner IS NULL AND expires_at <= ?"
@@ -61,13 +61,14 @@ def save(connection: Connection, drafts: Sequence[Draft]) -> list[Saved]:
     keyed = _known_keys(connection, drafts, at)
     saved: list[Saved] = []
     new: list[Draft] = []
-    seq, at = _next_place(connection, at)
+    seq, last = _next_place(connection)
     for draft in drafts:
         known = keyed.get((draft.key.scope, draft.key.key)) if draft.key else None
         if known is not None:
             saved.append(_repeated(draft, *known))
             continue
-        advance.accept(draft.message, at + len(new), draft.expire)
+        advance.accept(draft.message, at, draft.expire, after=last)
+        last = draft.message.created_at
         new.append(draft)
         saved.append(Saved(draft.message))
         if draft.key:
@@ -134,20 +135,28 @@ def release(connection: Connection, leases: Sequence[tuple[str, int]], wait: flo
     def give_back(message: Message) -> None:
         advance.release(message, wait, now())
 
-    fences = dict(leases)
-    rows = [row for row in load_ids(connection, list(fences)).values() if _holds(row[1], fences[row[1].id])]
-    _change(connection, rows, give_back)
+    found = load_ids(connection, [id for id, _ in leases])
+    good = {id for id, fence in leases if id in found and _holds(found[id][1], fence)}
+    _change(connection, [found[id] for id in good], give_back)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> list[Message | None]:
-    """Writes outcomes under fences that are still good."""
-    by_id = {settlement.id: settlement for settlement in settlements}
-    found = load_ids(connection, list(by_id))
-    good = {id: row for id, row in found.items() if _holds(row[1], by_id[id].fence)}
+    """Writes outcomes under fences that are still good; of two for one lease the first."""
+    found = load_ids(connection, [settlement.id for settlement in settlements])
+    good: dict[str, Settlement] = {}
+    answers: list[Message | None] = []
+    for settlement in settlements:
+        row = found.get(settlement.id)
+        fits = row is not None and settlement.id not in good and _holds(row[1], settlement.fence)
+        if fits:
+            good[settlement.id] = settlement
+        answers.append(row[1] if row and fits else None)
     _change(
-        connection, list(good.values()), lambda message: advance.settle(message, by_id[message.id], now())
+        connection,
+        [found[id] for id in good],
+        lambda message: advance.settle(message, good[message.id], now()),
     )
-    return [good[s.id][1] if s.id in good else None for s in settlements]
+    return answers
 
 
 def retry(connection: Connection, id: str, expire: float) -> Message | None:
@@ -211,10 +220,10 @@ def _repeated(draft: Draft, message: Message, fingerprint: bytes) -> Saved:
     return Saved(message, created=False, conflict=conflict)
 
 
-def _next_place(connection: Connection, at: int) -> tuple[int, int]:
-    """The next seq, and a time later than any created_at, so that the order of creation is the order of seq."""
+def _next_place(connection: Connection) -> tuple[int, int]:
+    """The next seq, and the last created_at: the order of creation is the order of seq."""
     row = connection.execute("SELECT seq, created_at FROM messages ORDER BY seq DESC LIMIT 1").fetchone()
-    return (row[0] + 1, max(at, row[1] + 1)) if row else (1, at)
+    return (row[0] + 1, row[1]) if row else (1, 0)
 
 
 def _insert(connection: Connection, drafts: Sequence[Draft], seq: int) -> None:

@@ -21,6 +21,9 @@ from posthouse.store.sqlite.statements import LOAD, json_text, load, load_ids
 
 Connection = sqlite3.Connection
 
+BEYOND = 1 << 62
+"""A seq that no record has."""
+
 _CONTENT = msgspec.msgpack.Decoder(Content)
 
 
@@ -85,12 +88,12 @@ def next_due(connection: Connection) -> float | None:
 
 
 def _states(connection: Connection) -> dict[State, int]:
-    rows = dict(connection.execute("SELECT name, n FROM counters WHERE bucket = 0 AND name LIKE 'state:%'"))
+    rows = dict(connection.execute("SELECT name, n FROM counters WHERE bucket = 0 AND name GLOB 'state:*'"))
     return {state: rows.get(f"state:{state}", 0) for state in STATES}
 
 
 def _ascending(connection: Connection, query: Query) -> Page:
-    first = ((query.page or 1) - 1) * query.limit
+    first = min(((query.page or 1) - 1) * query.limit, BEYOND)
     where = "(SELECT seq, record FROM messages WHERE seq > ? AND seq <= ? ORDER BY seq)"
     rows = sorted(load(connection, f"{LOAD} {where}", (first, first + query.limit)), key=itemgetter(0))
     return Page(_listed(connection, rows), None, sum(_states(connection).values()))
@@ -99,7 +102,9 @@ def _ascending(connection: Connection, query: Query) -> Page:
 def _descending(connection: Connection, query: Query) -> Page:
     clauses, parameters = _filters(connection, query)
     where = " AND ".join(clauses)
-    source = f"(SELECT m.seq, m.record FROM {_source(query)} WHERE {where} ORDER BY m.seq DESC LIMIT ?)"
+    source = (
+        f"(SELECT m.seq, m.record FROM {_source(query)} WHERE {where} ORDER BY {_place(query)} DESC LIMIT ?)"
+    )
     rows = load(connection, f"{LOAD} {source}", (*parameters, query.limit + 1))
     rows.sort(key=itemgetter(0), reverse=True)
     more = len(rows) > query.limit
@@ -116,14 +121,20 @@ def _source(query: Query) -> str:
     return "messages m"
 
 
+def _place(query: Query) -> str:
+    """The column that the walk goes along."""
+    return "m.seq" if query.recipient is None and query.tag is None else "x.seq"
+
+
 def _filters(connection: Connection, query: Query) -> tuple[list[str], list[Any]]:
+    seq = _place(query)
     wanted: list[tuple[str, Any]] = [
-        ("m.seq < ?", _seq_of(connection, query.cursor)),
+        (f"{seq} < ?", _seq_of(connection, query.cursor)),
         ("x.email = ?", query.recipient),
         ("m.status = ?", query.status),
-        ("m.campaign = ?", query.campaign),
-        ("m.seq >= ?", _first_since(connection, query.since)),
-        ("m.seq < ?", _first_since(connection, query.until)),
+        ("m.campaign <> '' AND m.campaign = ?", query.campaign),
+        (f"{seq} >= ?", _first_since(connection, query.since)),
+        (f"{seq} < ?", _first_since(connection, query.until)),
     ]
     if query.tag is not None:
         in_tag = "x.tag = ?" if query.recipient is None else "m.seq IN (SELECT seq FROM tags WHERE tag = ?)"
@@ -147,7 +158,7 @@ def _first_since(connection: Connection, at: int | None) -> int | None:
         return None
     query = "SELECT seq FROM messages WHERE created_at >= ? ORDER BY created_at LIMIT 1"
     row = connection.execute(query, (at,)).fetchone()
-    return row[0] if row else 1 << 62
+    return row[0] if row else BEYOND
 
 
 def _listed(connection: Connection, rows: Sequence[tuple[int, Message]]) -> list[Listed]:

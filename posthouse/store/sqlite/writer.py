@@ -5,6 +5,7 @@ A job that fails takes only its own savepoint with it. A transaction takes no fu
 so that nobody waits long for the lock. What the disk or the lock refuses becomes StoreAway; nothing was written then.
 """
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -19,6 +20,23 @@ FULL_AFTER = 0.005
 """Seconds after which an open transaction takes no further job."""
 BUSY = 4.0
 """Seconds to wait for the lock of another process."""
+
+_TROUBLE = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    )
+)
 
 Job = Callable[[sqlite3.Connection], Any]
 
@@ -64,7 +82,7 @@ class Writer:
 
     def _run(self) -> None:
         while (first := self._jobs.get()) is not None:
-            if self._transact(first):
+            if first[1].set_running_or_notify_cancel() and self._transact(first):
                 return
 
     def _transact(self, first: tuple[Job, "Future[Any]"]) -> bool:
@@ -74,7 +92,7 @@ class Writer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            first[1].set_exception(_away(error))
+            first[1].set_exception(away(error))
             return False
         started = time.monotonic()
         entry: tuple[Job, Future[Any]] | None = first
@@ -83,12 +101,19 @@ class Writer:
             if time.monotonic() - started > FULL_AFTER or not self._connection.in_transaction:
                 break
             try:
-                entry = self._jobs.get_nowait()
+                entry = self._next()
                 stopping = entry is None
             except queue.Empty:
                 break
         self._commit(done)
         return stopping
+
+    def _next(self) -> tuple[Job, "Future[Any]"] | None:
+        """The next job that somebody still waits for; raises queue.Empty."""
+        while (entry := self._jobs.get_nowait()) is not None:
+            if entry[1].set_running_or_notify_cancel():
+                return entry
+        return None
 
     def _step(self, job: Job, future: "Future[Any]") -> tuple["Future[Any]", Any, Exception | None]:
         try:
@@ -97,19 +122,32 @@ class Writer:
             self._connection.execute("RELEASE job")
             return future, result, None
         except Exception as error:
+            self._undo_step()
+            return future, None, away(error)
+
+    def _undo_step(self) -> None:
+        """Takes back one job; where even that is refused, the whole transaction goes."""
+        try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO job")
                 self._connection.execute("RELEASE job")
-            return future, None, _away(error)
+        except sqlite3.Error:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _commit(self, done: list[tuple["Future[Any]", Any, Exception | None]]) -> None:
         failure: Exception | None = None
         try:
+            if not self._connection.in_transaction:
+                raise StoreAway("SQLite: the transaction was taken back")
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            failure = _away(error)
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        except (sqlite3.Error, StoreAway) as error:
+            failure = away(error)
+            self._roll_back()
         for future, result, error in done:
             if error or failure:
                 future.set_exception(error or failure)
@@ -117,8 +155,10 @@ class Writer:
                 future.set_result(result)
 
 
-def _away(error: Exception) -> Exception:
-    """Full disk, lost file, lock not had, read-only: the store's trouble. Anything else is a bug and stays so."""
-    if isinstance(error, sqlite3.OperationalError) and "syntax" not in str(error):
+def away(error: Exception) -> Exception:
+    """Full disk, lost or broken file, lock not had, read-only: the store's trouble, StoreAway. Anything else is a bug
+    and stays so."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _TROUBLE:
         return StoreAway(f"SQLite: {error}")
     return error

@@ -108,6 +108,7 @@ async def _encrypt(
         raise TlsFailed(f"TLS failed: {_reason(error)}") from error
     if transport is None:
         raise TlsFailed("TLS failed: the link was lost")
+    greeter.connection_made(transport)
     return transport
 
 

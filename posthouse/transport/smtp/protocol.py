@@ -112,8 +112,12 @@ class Session:
                 self.TABLE[self._awaited.popleft()](self, reply)
                 if self._unsent and not self._awaited:
                     self._say_next()
+            if self._reader.halfway and not self._awaited:
+                raise Broken("the server spoke out of turn")
         except Broken as broken:
             events.append(self.over(str(broken)))
+        if len(events) > 1 and type(events[-1]) is Over:
+            return [event for event in events if type(event) is not GoAhead]
         return events
 
     def over(self, text: str, verdict: Outcome | None = None) -> Over:

@@ -17,6 +17,7 @@ CREATE TABLE messages (
 -- Dispatch, schedule, retry and crash recovery; closed messages are not in it. The last three only cover.
 CREATE INDEX messages_due ON messages (lane, campaign, due_at, owner, expires_at, losses) WHERE due_at IS NOT NULL;
 CREATE INDEX messages_status ON messages (status, seq);
+CREATE INDEX messages_campaign ON messages (campaign, seq) WHERE campaign <> '';
 CREATE INDEX messages_created ON messages (created_at);
 
 -- Written once. `shown` is what a list shows of a content too large to be read for that; NULL when `data` is small.
