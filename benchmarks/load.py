@@ -27,7 +27,7 @@ class Load:
     def __init__(self, count: int, rate: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._count, self._rate = count, rate
-        self._offered = 0
+        self._offered = self._sent = 0
         self._due: deque[float] = deque()
         self.idle: list[Asker] = []
         self.times: list[float] = []
@@ -38,6 +38,11 @@ class Load:
         """From now on requests become due."""
         self.began = self._loop.time()
         self._offer()
+
+    def next_number(self) -> int:
+        """Counts the requests that went out."""
+        self._sent += 1
+        return self._sent
 
     def answered(self, asker: "Asker", due: float, status: bytes) -> None:
         """One answer: its time is kept, and the connection is free."""
@@ -68,7 +73,7 @@ class Load:
 class Asker(asyncio.Protocol):
     """A connection that is kept."""
 
-    def __init__(self, load: Load, request: bytes) -> None:
+    def __init__(self, load: Load, request: list[bytes]) -> None:
         self._load, self._request = load, request
         self._came = b""
         self._since = 0.0
@@ -76,7 +81,7 @@ class Asker(asyncio.Protocol):
     def ask(self, due: float) -> None:
         """Sends the request that was due then."""
         self._since = due
-        self._transport.write(self._request)
+        self._transport.write((b"%06d" % self._load.next_number()).join(self._request))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # pyright: ignore[reportAttributeAccessIssue]
@@ -97,9 +102,9 @@ async def offer(url: str, count: int, rate: float, connections: int) -> dict[str
     """Seconds in all, requests a second, and milliseconds to an answer: p50, p99, the longest."""
     place = urlsplit(url)
     load = Load(count, rate)
-    loop = asyncio.get_running_loop()
+    loop, request = asyncio.get_running_loop(), raw(url)
     for _ in range(connections):
-        _, asker = await loop.create_connection(lambda: Asker(load, raw(url)), place.hostname, place.port)
+        _, asker = await loop.create_connection(lambda: Asker(load, request), place.hostname, place.port)
         load.idle.append(asker)
     load.start()
     await load.over

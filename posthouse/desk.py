@@ -54,7 +54,8 @@ def over_http(url: str, key: str) -> Desk:
         except urllib.error.HTTPError as error:
             return _reply(error.code, dict(error.headers.items()), error.read())
         except (OSError, ValueError, HTTPException) as error:
-            raise Unreachable(f"{url}: {getattr(error, 'reason', error)}") from None
+            why = " ".join(str(getattr(error, "reason", error)).split())
+            raise Unreachable(f"{url}: {why}") from None
 
     async def desk(method: str, path: str, body: Any) -> Reply:
         return await asyncio.to_thread(ask, method, path, body)

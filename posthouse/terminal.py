@@ -4,6 +4,7 @@ import base64
 import mimetypes
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def api_keys(keys: Sequence[ApiKey]) -> None:
             "id": key.id,
             "name": key.name,
             "scopes": list(key.scopes),
-            "state": "revoked" if key.revoked_at else "live",
+            "state": _state(key, time.time_ns() // 1000),
             "created_at": key.created_at,
             "expires_at": key.expires_at,
         }
@@ -144,6 +145,12 @@ def api_keys(keys: Sequence[ApiKey]) -> None:
         )
     else:
         show(rows)
+
+
+def _state(key: ApiKey, now: int) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "live" if key.expires_at is None or key.expires_at > now else "expired"
 
 
 def request(

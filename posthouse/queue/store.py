@@ -52,6 +52,7 @@ class StoreQueue:
                     pass
             except Exception:
                 structlog.get_logger("queue").exception("handler failed", lane=lane)
+                await asyncio.sleep(LONGEST)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), await self._pause())
 

@@ -6,17 +6,17 @@ said and every mail it took, with the data as it arrived (dots unstuffed). `pyth
 
 import argparse
 import asyncio
-import json
+import re
 import ssl
 import sys
 import time
 from collections.abc import Callable
-from email.parser import BytesHeaderParser
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import uvloop
 
 from posthouse.testing.sink_session import Visit
 from posthouse.testing.sink_tls import Authority
@@ -37,6 +37,9 @@ Step = Literal[
     "QUIT",
 ]
 """Where a rule can act: "body" is the middle of the data, "end" the final dot, "connect" the greeting."""
+
+
+_MESSAGE_ID = re.compile(rb"^message-id:\s*(\S+)", re.I | re.M)
 
 
 class Rule(msgspec.Struct, kw_only=True):
@@ -81,7 +84,9 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def message_id(self) -> str:
         """Its Message-ID header, or ""."""
-        return str(BytesHeaderParser().parsebytes(self.data).get("Message-ID", "")).strip()
+        header, _, _ = self.data.partition(b"\r\n\r\n")
+        match = _MESSAGE_ID.search(header)
+        return match[1].decode("ascii", "replace") if match else ""
 
 
 class Offers(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +215,7 @@ def main() -> None:
     the mail's reply is written, so the log never has less than a client was told."""
     asked = _arguments().parse_args()
     try:
-        asyncio.run(_serve(asked))
+        uvloop.run(_serve(asked))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -241,12 +246,11 @@ async def _serve(asked: argparse.Namespace) -> None:
         tls=asked.tls,
         users=dict(user.split(":", 1) for user in asked.user),
     )
-    log = asked.log.open("a") if asked.log else None
+    log = asked.log.open("ab", buffering=0) if asked.log else None
 
     def note(mail: Mail) -> None:
         if log is not None:
-            log.write(json.dumps(_line(mail)) + "\n")
-            log.flush()
+            log.write(msgspec.json.encode(_line(mail)) + b"\n")
 
     async with SmtpSink(rules, offers, port=asked.port, on_mail=note, keep=False) as sink:
         if asked.ca and sink.authority:

@@ -38,9 +38,10 @@ class Visit(asyncio.Protocol):
 
     def drop(self) -> None:
         """Closes the link at once."""
-        self.open = False
         if self._transport is not None:
             self._transport.abort()
+        # Not left to connection_lost: a link that goes in the middle of a TLS handshake may never tell.
+        self.connection_lost(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not an isinstance check: uvloop's transports are no asyncio.Transport by class.

@@ -4,12 +4,14 @@ The far end is the scriptable sink; both run in the test's own loop.
 """
 
 import asyncio
+import json
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -281,16 +283,21 @@ async def test_replies_byte_by_byte():
                 await writer.drain()
                 await asyncio.sleep(0)
 
-        await say("220 hi")
-        async for line in reader:
-            heard.append(line.decode().strip())
-            verb = heard[-1][:4]
-            await say(
-                {"EHLO": "250-me\r\n250 PIPELINING", "DATA": "354 go", "QUIT": "221 bye"}.get(verb, "250 ok")
-            )
-            if verb == "DATA":
-                await reader.readuntil(b"\r\n.\r\n")
-                await say("250 2.0.0 taken")
+        try:
+            await say("220 hi")
+            async for line in reader:
+                heard.append(line.decode().strip())
+                verb = heard[-1][:4]
+                await say(
+                    {"EHLO": "250-me\r\n250 PIPELINING", "DATA": "354 go", "QUIT": "221 bye"}.get(
+                        verb, "250 ok"
+                    )
+                )
+                if verb == "DATA":
+                    await reader.readuntil(b"\r\n.\r\n")
+                    await say("250 2.0.0 taken")
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     transport = open_smtp(f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}?tls=none", "me.example")
@@ -383,6 +390,7 @@ async def test_a_body_that_is_not_taken_in_time():
             await reader.readline()
             writer.write(reply)
         await heard.wait()
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -428,6 +436,29 @@ async def test_a_bad_certificate_is_the_transports_failure(tls, trusted):
         with pytest.raises(TransportAway, match="TLS failed"):
             await transport.probe()
         await transport.stop()
+
+
+@pytest.mark.parametrize("tls", ["starttls", "implicit"])
+async def test_a_link_lost_in_the_tls_handshake(tls):
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if tls == "starttls":
+            writer.write(b"220 hi\r\n")
+            await reader.readline()
+            writer.write(b"250-me\r\n250 STARTTLS\r\n")
+            await reader.readline()
+            writer.write(b"220 go\r\n")
+        await reader.read(10)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = open_smtp(f"smtp://127.0.0.1:{port}?tls={tls}", "me.example")
+    await transport.start()
+    (outcome,) = await send(transport)
+    assert kind(outcome) == AWAY
+    assert outcome.text.startswith("TLS failed: ")
+    await transport.stop()
+    server.close()
 
 
 async def test_opportunistic_tls_takes_any_certificate():
@@ -631,9 +662,32 @@ async def test_the_sink_as_its_own_process(tmp_path):
         data = b"Message-ID: <1@x>\r\n\r\nhi\r\n"
         assert kind((await send(transport, data=data))[0]) == ACCEPTED
         await transport.stop()
-        (line,) = log.read_text().splitlines()
-        assert '"message_id": "<1@x>"' in line
-        assert '"recipients": ["m@example.com"]' in line
+        (line,) = [json.loads(line) for line in log.read_text().splitlines()]
+        assert (line["message_id"], line["recipients"]) == ("<1@x>", ["m@example.com"])
+        assert (line["sender"], line["size"]) == ("a@example.com", len(data))
     finally:
         process.terminate()
         await process.wait()
+
+
+STORIES: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+    "many": test_many_mails_at_once_and_again_from_done,
+    "large": lambda: test_a_large_mail_begins_only_right_before_its_dot("none"),
+    "large, starttls": lambda: test_a_large_mail_begins_only_right_before_its_dot("starttls"),
+    "large, implicit": lambda: test_a_large_mail_begins_only_right_before_its_dot("implicit"),
+    "not taken": test_a_body_that_is_not_taken_in_time,
+    "lost": lambda: test_link_lost("end", "before", UNKNOWN, True),
+    "lease": test_a_large_mail_without_its_lease_gets_no_dot,
+    "login": lambda: test_login(("PLAIN",), "starttls"),
+    "bad certificate": lambda: test_a_bad_certificate_is_the_transports_failure("starttls", False),
+    "lost in the handshake": lambda: test_a_link_lost_in_the_tls_handshake("starttls"),
+    "lost in the handshake, implicit": lambda: test_a_link_lost_in_the_tls_handshake("implicit"),
+    "opportunistic": test_opportunistic_tls_goes_on_without_where_the_handshake_fails,
+    "idle": test_an_idle_connection_that_died_costs_nothing,
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_on_the_loop_that_posthouse_runs_on(story):
+    """uvloop's transports differ from asyncio's: in their classes, their buffers, and their TLS."""
+    uvloop.run(STORIES[story]())

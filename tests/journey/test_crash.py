@@ -59,16 +59,18 @@ async def test_kill_9_with_hold_doubles_nothing(tmp_path: Path) -> None:
 async def test_a_lapsed_lease_without_a_journal_is_unknown(tmp_path: Path) -> None:
     """The journal is gone with its machine: what the dead worker held ends as unknown, `worker lost`, and is sent
     again once the lease is over."""
-    async with SmtpSink([Rule(step="end", delay=30.0, times=1)]) as sink:
-        async with opened(tmp_path, smtp(sink.port, connections=1), lease="2s") as house:
-            id = await house.send()
-            await until(lambda: any(visit.dots for visit in sink.visits), 10)
-            await house.kill()
-            shutil.rmtree(tmp_path / "state" / "journals")
-            await house.start()
-            record = await house.until(id, "sent")
-            assert record["uncertain"] == 1
-            assert any("worker lost" in (entry["text"] or "") for entry in record["history"])
+    async with (
+        SmtpSink([Rule(step="end", delay=30.0, times=1)]) as sink,
+        opened(tmp_path, smtp(sink.port, connections=1), lease="2s") as house,
+    ):
+        id = await house.send()
+        await until(lambda: any(visit.dots for visit in sink.visits), 10)
+        await house.kill()
+        shutil.rmtree(tmp_path / "state" / "journals")
+        await house.start()
+        record = await house.until(id, "sent")
+        assert record["uncertain"] == 1
+        assert any("worker lost" in (entry["text"] or "") for entry in record["history"])
 
 
 async def test_sigterm_drains(tmp_path: Path) -> None:

@@ -40,8 +40,10 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A greeted link at work. `lane` is that of its mails; `given` counts them; `deadline`, `born` and `rested` are
-    times of the loop's clock: when the awaited reply is overdue, when it was greeted, when it last had nothing to do.
+    """A greeted link at work. `lane` is that of its mails, None while it is idle; `given` counts them.
+
+    Its times are kept by `look`, which its owner calls from time to time: nothing is done per mail. A step is overdue
+    when nothing stirred for its time; `born` is when it was greeted.
     """
 
     def __init__(self, link: Link, owner: Owner, timeouts: Timeouts) -> None:
@@ -58,15 +60,18 @@ class Connection(asyncio.Protocol):
             "end": timeouts.end,
         }
         self._sending: Transaction | None = None
-        self._body = memoryview(b"")
+        self._body: memoryview[int] = memoryview(b"")
         self._paused = False
         self._closed = False
         self.lane: Lane | None = None
         self.given = 0
-        self.born = self.rested = self._loop.time()
-        self.deadline = self._until = float("inf")
-        link.wire.set_write_buffer_limits(high=0)
-        link.transport.set_write_buffer_limits(high=0)
+        self.born = self._since = self._begun = self._loop.time()
+        self._stirred = True
+        self._seen: Transaction | None = None
+        # Paused as soon as anything stays in a buffer, resumed when it is empty. Not high=0: asyncio's TLS layer then
+        # pauses on an empty buffer and never resumes.
+        link.wire.set_write_buffer_limits(high=1, low=0)
+        link.transport.set_write_buffer_limits(high=1, low=0)
         link.transport.set_protocol(self)
 
     @property
@@ -78,7 +83,6 @@ class Connection(asyncio.Protocol):
         """Starts a transaction on an idle connection; False when there is nothing to say (see Session.start)."""
         if not self._start(transaction):
             return False
-        self._until = self._loop.time() + self._timeouts.attempt
         self._flush()
         return True
 
@@ -91,18 +95,31 @@ class Connection(asyncio.Protocol):
         """Gives the link up now; `text` says why."""
         self._end(self._session.over(text))
 
-    def expire(self) -> None:
-        """What was awaited is overdue."""
+    def look(self, now: float) -> float:
+        """How many seconds it has rested with nothing to do, 0 while it works. Closes it when its step, or its
+        transaction, is overdue."""
+        current = self._session.current
+        if self._stirred or current is not self._seen:
+            self._since = now
+            if current is not self._seen:
+                self._seen, self._begun = current, now
+            self._stirred = False
+        if current is None:
+            return now - self._since
         step = self._session.awaits
-        waiting = f"no reply to {step}" if step else "the body was not taken"
-        self.close(f"{waiting} within {self._seconds[step]:g} s")
+        if now - self._since > self._seconds[step]:
+            waiting = f"no reply to {step}" if step else "the body was not taken"
+            self.close(f"{waiting} within {self._seconds[step]:g} s")
+        elif now - self._begun > self._timeouts.attempt:
+            self.close(f"the transaction took longer than {self._timeouts.attempt:g} s")
+        return 0.0
 
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
         for event in self._session.receive(data):
             if type(event) is Settled:
-                self._settled(event.transaction)
+                event.transaction.done()
             elif type(event) is GoAhead:
                 self._go_ahead(event.transaction)
             elif type(event) is Over:
@@ -111,7 +128,6 @@ class Connection(asyncio.Protocol):
                 return
         self._flush()
         if not self._session.in_air and self.lane is not None:
-            self.rested = self._loop.time()
             self._owner.idle(self)
 
     def pause_writing(self) -> None:
@@ -130,10 +146,6 @@ class Connection(asyncio.Protocol):
         started = self._session.start(transaction)
         self.given += started
         return started
-
-    def _settled(self, transaction: Transaction) -> None:
-        self._until = self._loop.time() + self._timeouts.attempt
-        transaction.done()
 
     def _go_ahead(self, transaction: Transaction) -> None:
         body = on_the_wire(transaction.envelope.data)
@@ -155,12 +167,10 @@ class Connection(asyncio.Protocol):
                 following.done()
 
     def _pump(self) -> None:
-        while self._body and not self._paused:
+        while self._body and not self._paused and not self._transport.is_closing():
             block, self._body = self._body[:BLOCK], self._body[BLOCK:]
             self._transport.write(block)
-            self._await()
-            if self._closed:
-                return
+            self._stirred = True
         if not self._body and not self._paused:
             self._finish_when_drained()
 
@@ -176,19 +186,15 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _drained(self) -> bool:
-        return not (self._transport.get_write_buffer_size() or self._link.wire.get_write_buffer_size())
+        if self._transport.get_write_buffer_size():
+            return False
+        return self._link.wire is self._transport or not self._link.wire.get_write_buffer_size()
 
     def _flush(self) -> None:
         out = self._session.take()
         if out and not self._closed:
             self._transport.write(out)
-        self._await()
-
-    def _await(self) -> None:
-        if not self._session.in_air:
-            self.deadline = float("inf")
-            return
-        self.deadline = min(self._loop.time() + self._seconds[self._session.awaits], self._until)
+        self._stirred = True
 
     def _end(self, over: Over) -> None:
         if self._closed:

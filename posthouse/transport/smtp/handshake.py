@@ -61,6 +61,8 @@ class Handshake:
             if self._out or self.awaits not in self.TABLE:
                 raise Broken(f"the server spoke out of turn: {reply.code} {reply.text}")
             self.TABLE[self.awaits](self, reply)
+        if self._reader.broken:
+            raise self._reader.broken
         if self._reader.halfway and (self._out or self.awaits not in self.TABLE):
             raise Broken("the server spoke out of turn")
 
@@ -161,7 +163,7 @@ class Handshake:
 
 def read_offer(reply: Reply) -> Offer:
     """The extensions of a reply to EHLO; a keyword or parameter that cannot be read is as if it were not there."""
-    said = [line.decode("ascii", "replace").upper().split() for line in reply.lines[1:]]
+    said = [line[4:].decode("ascii", "replace").upper().split() for line in reply.lines[1:]]
     words = {line[0]: line[1:] for line in said if line and "=" not in line[0]}
     auth = {name for line in said if line and line[0] == "AUTH" for name in line[1:]}
     auth.update(

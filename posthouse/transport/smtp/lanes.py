@@ -33,6 +33,10 @@ class Lanes:
             return "transactional"
         return "bulk" if bulk and self._rows["bulk"] else None
 
+    def behind(self, lane: Lane) -> bool:
+        """Whether one of this lane may go behind another of it: nothing of a higher lane waits."""
+        return bool(self._rows[lane]) and (lane == "transactional" or not self._rows["transactional"])
+
     def take(self, lane: Lane) -> Transaction:
         """The first of a lane that is not empty."""
         return self._rows[lane].popleft()

@@ -5,17 +5,15 @@ SLACK = 0.05
 
 
 class Pace:
-    """A token bucket of `rate` starts a second; None for no limit."""
+    """A token bucket of `rate` starts a second."""
 
-    def __init__(self, rate: float | None) -> None:
-        self._gap = 1 / rate if rate else 0.0
+    def __init__(self, rate: float) -> None:
+        self._gap = 1 / rate
         self._due = 0.0
 
-    def wait(self, now: float) -> float:
-        """Seconds until the next start is allowed; 0 for now."""
-        return max(0.0, self._due - now) if self._gap else 0.0
-
-    def start(self, now: float) -> None:
-        """One starts now."""
-        if self._gap:
-            self._due = max(self._due, now - SLACK) + self._gap
+    def start(self, now: float) -> float:
+        """Asks for a start: 0 when it is granted, else the seconds to wait before asking again."""
+        if self._due > now:
+            return self._due - now
+        self._due = max(self._due, now - SLACK) + self._gap
+        return 0.0

@@ -45,7 +45,7 @@ class SmtpTransport:
         self._timeouts, self._limits = timeouts or Timeouts(), limits or Limits()
         self.limit = self._timeouts.attempt + self._timeouts.end
         self._lanes = Lanes()
-        self._pace = Pace(options.rate)
+        self._pace = Pace(options.rate) if options.rate else None
         self._live: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -112,9 +112,7 @@ class SmtpTransport:
     def follow(self, connection: Connection) -> Transaction | None:
         """The next of the same lane, unless another connection could take it, or it would hold others up."""
         lane = connection.lane
-        if lane is None or not self._lanes.count(lane) or self._worn(connection):
-            return None
-        if lane == "bulk" and self._lanes.count("transactional"):
+        if lane is None or not self._lanes.behind(lane) or connection.given >= self._limits.messages:
             return None
         if self._idle and (lane == "transactional" or self._bulk < self._most_bulk):
             return None
@@ -156,13 +154,12 @@ class SmtpTransport:
 
     def _take(self, lane: Lane) -> Transaction | None:
         """The first of a lane; None while the rate forbids a start."""
-        now = self._loop.time()
-        wait = self._pace.wait(now)
-        if wait:
-            if self._later is None:
-                self._later = self._loop.call_later(wait, self._resume)
-            return None
-        self._pace.start(now)
+        if self._pace is not None:
+            wait = self._pace.start(self._loop.time())
+            if wait:
+                if self._later is None:
+                    self._later = self._loop.call_later(wait, self._resume)
+                return None
         return self._lanes.take(lane)
 
     def _resume(self) -> None:
@@ -210,8 +207,8 @@ class SmtpTransport:
         wanted = min(self._lanes.count("transactional") + bulk, self.connections - live) - opening
         if live == 0:
             return 1 if wanted > 0 and not opening else 0
-        now = self._loop.time()
-        return 0 if self._pace.wait(now) or now < self._widen_at else max(wanted, 0)
+        # While the rate holds mail back, more connections would only stand idle.
+        return 0 if self._later is not None or self._loop.time() < self._widen_at else max(wanted, 0)
 
     async def _open(self) -> None:
         link, away = None, TransportAway("")
@@ -256,7 +253,8 @@ class SmtpTransport:
             transaction.envelope.done([outcome] * len(transaction.envelope.recipients))
 
     def _watch_later(self) -> None:
-        shortest = min(self._timeouts.mail, self._timeouts.end, self._timeouts.block, self._limits.idle)
+        times = self._timeouts
+        shortest = min(times.mail, times.rcpt, times.data, times.block, times.end, self._limits.idle)
         self._watch = self._loop.call_later(min(WATCH, shortest / 4), self._look)
 
     def _look(self) -> None:
@@ -264,11 +262,8 @@ class SmtpTransport:
         self._watch = None
         now = self._loop.time()
         for connection in list(self._live):
-            if connection.deadline < now:
-                connection.expire()
-            elif connection in self._idle and (
-                now - connection.rested > self._limits.idle or self._worn(connection)
-            ):
+            rested = connection.look(now)
+            if connection in self._idle and (rested > self._limits.idle or self._worn(connection)):
                 self._retire(connection)
         if self._live and self._watch is None:
             self._watch_later()

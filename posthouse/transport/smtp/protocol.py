@@ -14,7 +14,7 @@ import msgspec
 from posthouse.mail.outcome import Outcome, link_lost, not_begun, transport_away, unknown
 from posthouse.transport.smtp.handshake import Offer
 from posthouse.transport.smtp.replies import Broken, Reader, Reply
-from posthouse.transport.smtp.transaction import Command, Step, Transaction, outcome_of
+from posthouse.transport.smtp.transaction import Step, Transaction, outcome_of
 
 LEAVING = (421, 530)
 """Replies after which the server is of no use: it closes, or wants a login that we do not have."""
@@ -50,7 +50,7 @@ class Session:
         self.offer = offer
         self._reader = Reader()
         self._awaited: deque[Step] = deque()
-        self._unsent: deque[Command] = deque()
+        self._unsent: deque[tuple[Step, bytes]] = deque()
         self._open: deque[Transaction] = deque()
         self._events: list[Event] = []
         self._out: list[bytes] = []
@@ -60,6 +60,11 @@ class Session:
     def awaits(self) -> Step | None:
         """The step whose reply comes next; None while the body is ours to send, or nothing is under way."""
         return self._awaited[0] if self._awaited else None
+
+    @property
+    def current(self) -> Transaction | None:
+        """The transaction at hand."""
+        return self._open[0] if self._open else None
 
     @property
     def in_air(self) -> int:
@@ -72,15 +77,18 @@ class Session:
         if not commands:
             return False
         self._open.append(transaction)
+        steps: list[Step] = ["rcpt"] * len(transaction.asked)
+        steps.insert(0, "mail")
+        steps.append("data")
         if self._nested:
             self._nested = False
-            commands.insert(0, ("rset", b"RSET\r\n"))
+            steps.insert(0, "rset")
+            commands.insert(0, b"RSET\r\n")
         if self.offer.pipelining:
-            for step, line in commands:
-                self._awaited.append(step)
-                self._out.append(line)
+            self._awaited.extend(steps)
+            self._out.extend(commands)
         else:
-            self._unsent.extend(commands)
+            self._unsent.extend(zip(steps, commands, strict=True))
             self._say_next()
         return True
 
@@ -100,24 +108,24 @@ class Session:
 
     def receive(self, data: bytes) -> list[Event]:
         """What the server's bytes mean. After an Over nothing else comes."""
-        events: list[Event] = []
+        table, events = self.TABLE, list[Event]()
         self._events = events
         try:
             for reply in self._reader.feed(data):
                 if reply.code in LEAVING:
-                    events.append(self._left(reply))
-                    break
+                    return self._without_go_ahead([*events, self._left(reply)])
                 if not self._awaited:
                     raise Broken(f"the server spoke out of turn: {reply.code} {reply.text}")
-                self.TABLE[self._awaited.popleft()](self, reply)
+                table[self._awaited.popleft()](self, reply)
                 if self._unsent and not self._awaited:
                     self._say_next()
-            if self._reader.halfway and not self._awaited:
+            if self._reader.broken:
+                raise self._reader.broken
+            if not self._awaited and self._reader.halfway:
                 raise Broken("the server spoke out of turn")
         except Broken as broken:
             events.append(self.over(str(broken)))
-        if len(events) > 1 and type(events[-1]) is Over:
-            return [event for event in events if type(event) is not GoAhead]
+            return self._without_go_ahead(events)
         return events
 
     def over(self, text: str, verdict: Outcome | None = None) -> Over:
@@ -132,6 +140,10 @@ class Session:
         self._awaited.clear()
         self._unsent.clear()
         return Over(left, not_begun(text))
+
+    @staticmethod
+    def _without_go_ahead(events: list[Event]) -> list[Event]:
+        return [event for event in events if type(event) is not GoAhead]
 
     def _left(self, reply: Reply) -> Over:
         away = transport_away(reply.text, reply.code, reply.enhanced)
@@ -161,18 +173,19 @@ class Session:
             raise Broken(f"MAIL was answered by {reply.code} {reply.text}")
         else:
             transaction.fill(outcome_of(reply))
-        self._settle_unless_asked(transaction)
+        if not self._awaited:
+            self._settle_unless_asked(transaction)
 
     def _on_rcpt(self, reply: Reply) -> None:
         if 300 <= reply.code < 400:
             raise Broken(f"RCPT was answered by {reply.code} {reply.text}")
         transaction = self._open[0]
         transaction.answer(reply)
-        if transaction.answered == len(transaction.asked):
+        if not self._awaited and transaction.answered == len(transaction.asked):
             self._settle_unless_asked(transaction)
 
     def _settle_unless_asked(self, transaction: Transaction) -> None:
-        if not self._awaited and None not in transaction.outcomes:
+        if None not in transaction.outcomes:
             self._settle(transaction)
 
     def _on_data(self, reply: Reply) -> None:

@@ -4,7 +4,6 @@ What cannot be a reply raises Broken; the link is then closed, for nothing after
 """
 
 import re
-from collections.abc import Iterator
 
 import msgspec
 
@@ -15,7 +14,8 @@ MOST_REPLY = 64 << 10
 MOST_TEXT = 500
 """Characters of a reply's text that are kept."""
 
-_ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:[ \t]+|\Z)")
+_HEAD = re.compile(rb"\d{3}[ \t-]?(?:([245]\.\d{1,3}\.\d{1,3})(?!\S)[ \t]*)?")
+ZERO = b"0"[0]
 _CODES = range(200, 600)
 _LAST = {b"%d%s" % (code, end): code for code in _CODES for end in (b" ", b"\r", b"", b"\t")}
 _MORE = {b"%d-" % code: code for code in _CODES}
@@ -26,63 +26,86 @@ class Broken(Exception):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One reply: its code from 200 to 599, and its lines without the code."""
+    """One reply: its code from 200 to 599, and its lines as they came."""
 
     code: int
     lines: tuple[bytes, ...]
 
+    def read(self) -> tuple[str | None, str]:
+        """Its enhanced code (RFC 3463; None without one of the reply's own class), and its text, safe to show: one
+        line, without enhanced codes, at most MOST_TEXT characters."""
+        enhanced, text = _split(self.lines[0])
+        if len(self.lines) > 1:
+            text = b" ".join([text, *(_split(line)[1] for line in self.lines[1:])])
+        if enhanced is not None and enhanced[0] - ZERO != self.code // 100:
+            enhanced = None
+        return enhanced.decode() if enhanced else None, clean(text)
+
     @property
     def enhanced(self) -> str | None:
-        """The enhanced code (RFC 3463) when the reply begins with one of its own class."""
-        match = _ENHANCED.match(self.lines[0].rstrip())
-        if match is None or int(match[1][:1]) != self.code // 100:
-            return None
-        return match[1].decode()
+        """The first half of `read`."""
+        return self.read()[0]
 
     @property
     def text(self) -> str:
-        """What it says, safe to show: one line, without enhanced codes, at most MOST_TEXT characters."""
-        if len(self.lines) == 1:
-            return clean(_ENHANCED.sub(b"", self.lines[0].rstrip(), count=1))
-        return clean(b" ".join(_ENHANCED.sub(b"", line.rstrip(), count=1) for line in self.lines))
+        """The second half of `read`."""
+        return self.read()[1]
+
+
+def _split(line: bytes) -> tuple[bytes | None, bytes]:
+    line = line.rstrip()
+    match = _HEAD.match(line)
+    return (match[1], line[match.end() :]) if match else (None, line)
 
 
 def clean(said: bytes | str) -> str:
     """Any text as one line that is safe to show: control characters become spaces, the length is bounded."""
     text = said if isinstance(said, str) else said[: 4 * MOST_TEXT].decode("utf-8", "replace")
-    text = text[:MOST_TEXT]
+    if len(text) > MOST_TEXT:
+        text = text[:MOST_TEXT]
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return text.strip()
 
 
 class Reader:
-    """Gathers bytes into replies."""
+    """Gathers bytes into replies. `broken` is set once what came is none; nothing is read after that."""
 
     def __init__(self) -> None:
+        self.broken: Broken | None = None
         self._rest = b""
         self._lines: list[bytes] = []
         self._code = 0
-        self._size = 0
 
     @property
     def halfway(self) -> bool:
         """Whether a reply has begun and is not complete."""
         return bool(self._rest or self._lines)
 
-    def feed(self, data: bytes) -> Iterator[Reply]:
-        """The replies that `data` completes, one by one; raises Broken where what follows is none."""
-        lines = (self._rest + data).split(b"\n")
+    def feed(self, data: bytes) -> list[Reply]:
+        """The replies that `data` completes, as far as it can be read."""
+        if self._rest:
+            data = self._rest + data
+        lines = data.split(b"\n")
         self._rest = lines.pop()
-        for line in lines:
-            code = _LAST.get(line[:4])
-            if code is None:
-                self._more(line)
-            elif self._lines or len(line) > MOST_LINE:
-                yield self._joined(code, line)
-            else:
-                yield Reply(code, (line[4:],))
-        if len(self._rest) > MOST_LINE:
+        replies: list[Reply] = []
+        try:
+            if len(data) > MOST_LINE:
+                self._check(lines)
+            for line in lines:
+                code = _LAST.get(line[:4])
+                if code is None:
+                    self._more(line)
+                elif self._lines:
+                    replies.append(self._joined(code, line))
+                else:
+                    replies.append(Reply(code, (line,)))
+        except Broken as broken:
+            self.broken = broken
+        return replies
+
+    def _check(self, lines: list[bytes]) -> None:
+        if len(self._rest) > MOST_LINE or any(len(line) > MOST_LINE for line in lines):
             raise Broken("a reply line is too long")
 
     def _more(self, line: bytes) -> None:
@@ -95,14 +118,12 @@ class Reader:
         self._add(code, line)
         reply = Reply(code, tuple(self._lines))
         self._lines.clear()
-        self._size = 0
         return reply
 
     def _add(self, code: int, line: bytes) -> None:
         if self._lines and code != self._code:
             raise Broken("a reply changes its code between lines")
         self._code = code
-        self._size += len(line)
-        if len(line) > MOST_LINE or self._size > MOST_REPLY:
+        self._lines.append(line)
+        if sum(map(len, self._lines)) > MOST_REPLY:
             raise Broken("a reply is too long")
-        self._lines.append(line[4:])

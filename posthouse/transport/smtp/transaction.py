@@ -5,7 +5,8 @@ reaches a command, and data never holds a bare CR or LF or an unstuffed dot (RFC
 """
 
 import re
-from typing import Literal
+from io import IncrementalNewlineDecoder
+from typing import Literal, cast
 
 import msgspec
 
@@ -16,11 +17,9 @@ from posthouse.transport.smtp.replies import Reply
 
 Phase = Literal["asked", "begun", "ended"]
 Step = Literal["rset", "mail", "rcpt", "data", "end"]
-Command = tuple[Step, bytes]
 
 _SAYABLE = re.compile(r"[!-;=?-~]+").fullmatch
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-_DATA: Command = ("data", b"DATA\r\n")
 
 
 class Transaction(msgspec.Struct, eq=False):
@@ -37,7 +36,7 @@ class Transaction(msgspec.Struct, eq=False):
     phase: Phase = "asked"
     tries: int = 0
 
-    def commands(self, offer: Offer) -> list[Command]:
+    def commands(self, offer: Offer) -> list[bytes]:
         """MAIL, each RCPT, DATA; empty when nobody is left to ask, every recipient having been refused by us."""
         envelope = self.envelope
         self.outcomes = [None] * len(envelope.recipients)
@@ -46,14 +45,14 @@ class Transaction(msgspec.Struct, eq=False):
         if fault is not None:
             self.fill(fault)
             return []
-        commands: list[Command] = [("mail", mail_command(envelope, offer))]
+        commands = [mail_command(envelope, offer)]
         for number, recipient in enumerate(envelope.recipients):
             if _SAYABLE(recipient):
                 self.asked.append(number)
-                commands.append(("rcpt", b"RCPT TO:<%s>\r\n" % recipient.encode("ascii")))
+                commands.append(b"RCPT TO:<%s>\r\n" % recipient.encode("ascii"))
             else:
                 self.outcomes[number] = refused("the address cannot be said in SMTP", "address", 553)
-        commands.append(_DATA)
+        commands.append(b"DATA\r\n")
         return commands if self.asked else []
 
     def answer(self, reply: Reply) -> None:
@@ -75,12 +74,13 @@ class Transaction(msgspec.Struct, eq=False):
 
     def done(self) -> None:
         """Tells the envelope; every recipient has its outcome by now."""
-        self.envelope.done([outcome for outcome in self.outcomes if outcome is not None])
+        self.envelope.done(cast(list[Outcome], self.outcomes))
 
 
 def outcome_of(reply: Reply) -> Outcome:
     """A reply read as an outcome."""
-    return classify(reply.code, reply.enhanced, reply.text)
+    enhanced, text = reply.read()
+    return classify(reply.code, enhanced, text)
 
 
 def cannot_say(envelope: Envelope, offer: Offer) -> Outcome | None:
@@ -106,9 +106,16 @@ def mail_command(envelope: Envelope, offer: Offer) -> bytes:
 
 def on_the_wire(data: bytes) -> bytes:
     """The data as it goes out, without the final dot: bare CR and LF made CRLF, dots stuffed, CRLF at the end."""
-    if not data.count(b"\r\n") == data.count(b"\r") == data.count(b"\n"):
+    if _line_ends(data) != "\r\n":
         data = _BARE.sub(b"\r\n", data)
     data = data.replace(b"\r\n.", b"\r\n..")
     if data.startswith(b"."):
         data = b"." + data
     return data if data.endswith(b"\r\n") or not data else data + b"\r\n"
+
+
+def _line_ends(data: bytes) -> object:
+    """The one kind of line end in it, or a tuple of kinds, or None: the quickest way there is to know."""
+    decoder = IncrementalNewlineDecoder(None, translate=False)
+    decoder.decode(data.decode("latin-1"), final=True)
+    return decoder.newlines

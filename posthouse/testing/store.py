@@ -1,0 +1,22 @@
+"""The store contract: what every store keeps (posthouse.store.base), as tests. Subclass StoreContract.
+
+Give it a fixture `store`: a fresh store, started, stopped when the test is over. Where the data outlives the store,
+override `reopen` with a fixture that gives a callable: it stops that store and gives another, started, on the same data.
+"""
+
+import pytest
+
+from posthouse.testing.store_claim import Claiming
+from posthouse.testing.store_page import Listing
+from posthouse.testing.store_save import Reopen, Saving
+from posthouse.testing.store_settle import Settling
+from posthouse.testing.store_walk import Walking
+
+
+class StoreContract(Saving, Claiming, Settling, Listing, Walking):
+    """All of it."""
+
+    @pytest.fixture
+    def reopen(self) -> Reopen | None:
+        """None: it cannot be opened again."""
+        return None

@@ -1,0 +1,91 @@
+"""How SQLite goes about each question: by an index, never through all messages, and without sorting what it lists."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthouse.store.base import Query
+from posthouse.store.sqlite import messages, pages
+from posthouse.store.sqlite.schema import migrate
+from posthouse.store.sqlite.writer import connect
+
+Ask = Callable[[Any], Any]
+
+
+class Planned:
+    """A connection that notes the plan of each statement before it runs it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.steps: list[str] = []
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if sql not in ("BEGIN", "COMMIT"):
+            plan = self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            self.steps += [step for *_, step in plan]
+        return self._connection.execute(sql, parameters)
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Iterator[Planned]:
+    migrate(str(tmp_path / "posthouse.db"))
+    connection = connect(str(tmp_path / "posthouse.db"))
+    yield Planned(connection)
+    connection.close()
+
+
+def listed(**asked: Any) -> Ask:
+    return lambda connection: pages.page(connection, Query(**asked))
+
+
+QUESTIONS: dict[str, tuple[Ask, str]] = {
+    "claim": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, False), "messages_due (lane=?"),
+    "claim alone": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, True), "messages_due (lane=?"),
+    "claim ids": (lambda c: messages.claim_ids(c, "w", 9, 9.0, ["a"]), "(id=?)"),
+    "lapsed": (lambda c: messages.lapsed(c, "w", 9, 9.0), "messages_due"),
+    "expired": (lambda c: messages.expired(c, "w", 9, 9.0), "messages_due"),
+    "any lapsed": (pages.any_lapsed, "COVERING INDEX messages_due"),
+    "any expired": (pages.any_expired, "COVERING INDEX messages_due"),
+    "held": (lambda c: pages.held(c, "w"), "messages_due"),
+    "next due": (pages.next_due, "COVERING INDEX messages_due (lane=?"),
+    "overview": (pages.overview, "COVERING INDEX messages_due (lane=?"),
+    "get": (lambda c: pages.get(c, "a"), "(id=?)"),
+    "contents": (lambda c: pages.contents(c, ["a"]), "(id=?)"),
+    "totals": (
+        lambda c: pages.totals(c, 0, 9),
+        "counters USING PRIMARY KEY (name=? AND bucket>? AND bucket<?)",
+    ),
+    "sweep": (messages.sweep, "keys_expiry (expires_at<?)"),
+    "page": (listed(page=900), "PRIMARY KEY (rowid>? AND rowid<?)"),
+    "status": (listed(status="SENT"), "messages_status (status=?"),
+    "recipient": (listed(recipient="a@x.example"), "x USING PRIMARY KEY (email=?"),
+    "recipient and time": (listed(recipient="a", since=1), "x USING PRIMARY KEY (email=? AND seq>?"),
+    "recipient and tag": (listed(recipient="a", tag="t"), "x USING PRIMARY KEY (email=?"),
+    "tag": (listed(tag="t"), "x USING PRIMARY KEY (tag=?"),
+    "tag and status": (listed(tag="t", status="SENT"), "x USING PRIMARY KEY (tag=?"),
+    "campaign": (listed(campaign="c"), "messages_campaign (campaign=?"),
+    "campaign and status": (listed(campaign="c", status="SENT"), "messages_campaign (campaign=?"),
+    "since": (listed(since=1), "messages_created (created_at>?)"),
+    "until": (listed(until=1), "messages_created (created_at>?)"),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_by_an_index(planned: Planned, name: str) -> None:
+    ask, expected = QUESTIONS[name]
+    ask(planned)
+    assert any(expected in step for step in planned.steps), planned.steps
+    for step in planned.steps:
+        assert (
+            not step.startswith(("SCAN messages", "SCAN m", "SCAN counters", "SCAN keys")) or "INDEX" in step
+        )
+        assert name == "claim ids" or "TEMP B-TREE" not in step, "a list must not be sorted"
+
+
+def test_the_newest_are_read_from_the_end(planned: Planned) -> None:
+    """Without a filter the list walks down seq itself, and stops at its limit: nothing is sorted or counted."""
+    listed()(planned)
+    assert not any("TEMP B-TREE" in step or "SCAN counters" in step for step in planned.steps)
