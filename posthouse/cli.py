@@ -16,6 +16,7 @@ from cyclopts import App, Parameter
 
 from posthouse import __version__, config, terminal
 from posthouse.config import BadSettings, Settings
+from posthouse.mail.lifecycle import OPEN
 
 app = App(
     name="posthouse",
@@ -28,7 +29,8 @@ app.command(keys)
 Url = Annotated[str | None, Parameter(help="a running Posthouse to ask over HTTP, instead of the store")]
 Key = Annotated[str | None, Parameter(help="the API key for --url; default POSTHOUSE_API_KEY")]
 
-WAIT_EVERY = 0.1
+WAIT_FIRST, WAIT_MOST = 0.05, 1.0
+"""Seconds between two looks at a mail that is waited for: the second time longer, and so on."""
 
 
 @app.command
@@ -92,11 +94,23 @@ def send(
     wait: until it is sent or failed; the exit code tells which
     timeout: seconds to wait at most
     """
-    request = terminal.request(
-        to, subject, body, html=html, text=text, sender=sender, cc=cc, bcc=bcc, attach=attach, lane=lane
-    )
 
     async def work(settings: Settings) -> int:
+        try:
+            request = terminal.request(
+                to,
+                subject,
+                body,
+                html=html,
+                text=text,
+                sender=sender,
+                cc=cc,
+                bcc=bcc,
+                attach=attach,
+                lane=lane,
+            )
+        except OSError as error:
+            raise BadSettings([f"{error.filename}: {error.strerror}"]) from None
         async with _desk(settings, url, key) as desk:
             reply = await desk("POST", "/email/send", request)
             if reply.status >= 400:
@@ -105,7 +119,8 @@ def send(
             if not wait:
                 terminal.show({"id": id, "status": "PENDING"})
                 return 0
-            return terminal.outcome(await _until_closed(desk, id, timeout))
+            reply = await _until_closed(desk, id, timeout)
+            return terminal.outcome(reply.body) if reply.status == 200 else terminal.refuse(reply.body)
 
     return _run(work)
 
@@ -253,7 +268,7 @@ def _run(work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
         for warning in warnings:
             terminal.complain(f"warning: {warning}")
         return _loop(work(settings))
-    except (BadSettings, PortTaken, SchemaMismatch, ValueError) as error:
+    except (BadSettings, PortTaken, SchemaMismatch) as error:
         for line in str(error).splitlines():
             terminal.complain(line)
         return 2
@@ -305,7 +320,7 @@ async def _welcome(settings: Settings, tell: Any) -> None:
     request = {"to": "you@example.org", "subject": "Welcome to Posthouse", "body": body}
     async with on_store(settings) as desk:
         reply = await desk("POST", "/email/send", request)
-        record = await _until_closed(desk, reply.headers["x-message-id"], 10.0)
+        record = (await _until_closed(desk, reply.headers["x-message-id"], 10.0)).body
     tell(
         f"A first mail was accepted as {record['id']} and is {record['status']}. Read it with: posthouse inbox"
     )
@@ -322,15 +337,18 @@ async def _ask(
     return 0
 
 
-async def _until_closed(desk: Any, id: str, seconds: float) -> dict[str, Any]:
-    """The record once nothing of it is open, or as it is when the time is over."""
+async def _until_closed(desk: Any, id: str, seconds: float) -> Any:
+    """The last answer: with the record once nothing of it is open, or as it is when the time is over."""
     loop = asyncio.get_running_loop()
-    ends = loop.time() + seconds
+    ends, pause = loop.time() + seconds, WAIT_FIRST
     while True:
-        record = (await desk("GET", f"/emails/{id}", None)).body
-        if record["state"] not in ("pending", "sending", "deferred") or loop.time() > ends:
-            return record
-        await asyncio.sleep(WAIT_EVERY)
+        reply = await desk("GET", f"/emails/{id}", None)
+        if reply.status == 429:
+            pause = float(reply.headers.get("retry-after", 1))
+        elif reply.status >= 400 or reply.body["state"] not in OPEN or loop.time() > ends:
+            return reply
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, WAIT_MOST)
 
 
 @asynccontextmanager
@@ -338,6 +356,8 @@ async def _desk(settings: Settings, url: str | None, key: str | None) -> AsyncGe
     from posthouse.desk import on_store, over_http
 
     if url is not None:
+        if not url.startswith(("http://", "https://")):
+            raise BadSettings([f"--url: {url} does not begin with http:// or https://"])
         yield over_http(url, key or settings.api_key or "")
     else:
         async with on_store(settings) as desk:

@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from pathlib import Path
 
 import structlog
@@ -48,7 +48,8 @@ Told = Callable[[str], None]
 @contextlib.asynccontextmanager
 async def opened_store(settings: Settings, *, migrating: bool = True) -> AsyncGenerator[Store]:
     """The store of the settings, started; stopped at the end. An embedded store brings itself up to date."""
-    store = open_store(settings.store, migrating=migrating)
+    with _named():
+        store = open_store(settings.store, migrating=migrating)
     await store.start()
     try:
         yield store
@@ -73,7 +74,8 @@ async def run(
         port = settings.port if settings.port is not None or "api" not in roles else DEFAULT_PORT
         listener = None if port is None else listen(settings.host, port)
         store = await stack.enter_async_context(opened_store(settings, migrating=migrating))
-        queue = open_queue(settings.queue, store.next_due)
+        with _named():
+            queue = open_queue(settings.queue, store.next_due)
         await queue.start()
         stack.push_async_callback(queue.stop)
         if "worker" in roles:
@@ -109,7 +111,9 @@ def open_worker(settings: Settings, store: Store, queue: Queue) -> Worker:
         grace=settings.grace,
         return_path=settings.return_path,
     )
-    return Worker(store, queue, open_transports(settings.transport, around), policy, options)
+    with _named():
+        transports = open_transports(settings.transport, around)
+    return Worker(store, queue, transports, policy, options)
 
 
 async def _app(
@@ -170,6 +174,15 @@ def rules(settings: Settings) -> Rules:
     except BadAddress as error:
         raise BadSettings([f"POSTHOUSE_FROM: {error.text}"]) from None
     return Rules(sender=sender, domains=frozenset(settings.from_domains), max_text=settings.max_text)
+
+
+@contextlib.contextmanager
+def _named() -> Generator[None]:
+    """A URL that a registry cannot read is a bad setting, and said as one."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadSettings([str(error)]) from None
 
 
 async def first_key(settings: Settings, catalog: Catalog, tell: Told) -> None:

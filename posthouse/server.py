@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.types import ASGIApp
+
+if TYPE_CHECKING:
+    import uvicorn
 
 BACKLOG = 2048
 STOP_SECONDS = 10
@@ -36,20 +39,7 @@ class Server:
     """Serves `app` on `listener`."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
-        self._server = _Uvicorn(config)
+        self._server = _uvicorn(app)
         self._listener = listener
 
     async def start(self) -> None:
@@ -66,9 +56,28 @@ class Server:
         await self._serving
 
 
-class _Uvicorn(uvicorn.Server):
-    """Signals are the business of roles."""
+def _uvicorn(app: ASGIApp) -> "uvicorn.Server":
+    """Loaded where it is needed: most commands serve nothing."""
+    import uvicorn
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
+    class Quiet(uvicorn.Server):
+        """Signals are the business of roles."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return Quiet(config)

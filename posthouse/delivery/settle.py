@@ -16,8 +16,8 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Message
 from posthouse.store.base import Store
 
-BATCH = 200
-"""Settlements in one call at most."""
+BATCH = 128
+"""Settlements, and claims, in one call at most: their write takes less than 10 ms."""
 AGAIN = 0.25
 """Seconds before a store that was away is asked again."""
 

@@ -34,6 +34,8 @@ OVERDUE = 1.0
 """Seconds after which mail that no hint brought is claimed through the second door."""
 TURN = 1.0
 """Seconds between two looks at what is overdue, lapsed, expired or left behind by the dead."""
+SHARE = 50
+"""A look at what lapsed or expired walks all that waits; it may take a fiftieth of the time."""
 RELEASED = 1.0
 """Seconds that mail is handed back for when no transport can be used."""
 
@@ -73,7 +75,8 @@ class Worker:
         self._lonely: Attempt | None = None
         self._lonely_waits = False
         self._claiming: set[asyncio.Task[list[Message]]] = set()
-        self._stopping = False
+        self._stopping = self._taking_over = False
+        self._next_sweep = 0.0
 
     async def start(self) -> None:
         """Settles what the dead left behind, then takes work."""
@@ -241,10 +244,16 @@ class Worker:
         """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
         owner, lease = self._options.owner, self._options.lease
         since, known = elapsed_clock(), self._answering_since
+        if since < self._next_sweep:
+            return
+        # What a takeover got whose answer is lost is never handed back as untouched: it has to lapse again.
+        self._taking_over = True
         settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
         if known is not None and since - known >= lease:
             lapsed = await self._store.lapsed(owner, BATCH, lease)
             settlements += [worker_lost(message, self._policy) for message in lapsed]
+        self._taking_over = False
+        self._next_sweep = since + SHARE * (elapsed_clock() - since)
         for settlement in settlements:
             self._settler.add(settlement)
 
@@ -266,6 +275,8 @@ class Worker:
 
     async def _hand_back_the_rest(self) -> None:
         """What is leased to us and was never begun: a claim whose answer came too late."""
+        if self._taking_over:
+            return
         with contextlib.suppress(StoreAway):
             left = await self._store.held(self._options.owner)
             await self._store.release([(message.id, message.fence) for message in left], 0.0)

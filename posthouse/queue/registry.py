@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
+from posthouse.mail.message import Lane
 from posthouse.queue.base import Queue
 
-NextDue = Callable[[], Awaitable[float | None]]
-"""The store's `next_due`: seconds until mail is due, or None."""
+NextDue = Callable[[Lane], Awaitable[float | None]]
+"""The store's `next_due`: seconds until mail of a lane is due, or None."""
 
 
 def _store(url: str, next_due: NextDue) -> Queue:

@@ -19,9 +19,9 @@ LONGEST = 1.0
 
 
 class StoreQueue:
-    """See queue.base. `next_due` answers the seconds until mail is due, or None."""
+    """See queue.base. `next_due` answers the seconds until mail of a lane is due, or None."""
 
-    def __init__(self, next_due: Callable[[], Awaitable[float | None]]) -> None:
+    def __init__(self, next_due: Callable[[Lane], Awaitable[float | None]]) -> None:
         self._next_due = next_due
         self._woken = {lane: asyncio.Event() for lane in LANES}
 
@@ -54,11 +54,11 @@ class StoreQueue:
                 structlog.get_logger("queue").exception("handler failed", lane=lane)
                 await asyncio.sleep(LONGEST)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), await self._pause())
+                await asyncio.wait_for(woken.wait(), await self._pause(lane))
 
-    async def _pause(self) -> float:
+    async def _pause(self, lane: Lane) -> float:
         try:
-            due = await self._next_due()
+            due = await self._next_due(lane)
         except StoreAway:
             return LONGEST
         return LONGEST if due is None else min(max(due, 0.01), LONGEST)

@@ -203,8 +203,8 @@ class Store(Protocol):
         """Forgets what is past its time and owed to nobody (keys), a slice a call."""
         ...
 
-    async def next_due(self) -> float | None:
-        """Seconds until the next unleased message is due (0 when one is), or None when none waits."""
+    async def next_due(self, lane: Lane | None = None) -> float | None:
+        """Seconds until the next message that `claim` would give (of a lane) is due, 0 when one is; None without."""
         ...
 
 

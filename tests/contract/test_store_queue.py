@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from posthouse.mail.errors import StoreAway
-from posthouse.mail.message import LANES
+from posthouse.mail.message import LANES, Lane
 from posthouse.queue.base import Hint
 from posthouse.queue.store import LONGEST, StoreQueue
 from posthouse.testing.queue import QueueContract, Worker, consuming, eventually
 
 
-async def nothing_due() -> None:
+async def nothing_due(lane: Lane) -> None:
     return None
 
 
@@ -29,7 +29,7 @@ async def test_it_looks_again_when_mail_becomes_due() -> None:
     """Long before the look that it takes once a second in any case."""
     asked = 0
 
-    async def next_due() -> float:
+    async def next_due(lane: Lane) -> float:
         nonlocal asked
         asked += 1
         return 0.02
@@ -47,7 +47,7 @@ async def test_it_looks_again_when_mail_becomes_due() -> None:
 async def test_it_looks_once_a_second_in_any_case(due: float | Exception | None) -> None:
     """Other processes write to the same store; and a store that was away may be back."""
 
-    async def next_due() -> float | None:
+    async def next_due(lane: Lane) -> float | None:
         if isinstance(due, Exception):
             raise due
         return due

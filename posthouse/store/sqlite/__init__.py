@@ -82,14 +82,12 @@ class SqliteStore:
         return claimed
 
     async def lapsed(self, owner: str, limit: int, lease: float) -> list[Message]:
-        if not await self._read(pages.any_lapsed):
-            return []
-        return await self._write(messages.lapsed, owner, limit, lease)
+        ids = await self._read(pages.lapsed, limit)
+        return await self._write(messages.lapsed, owner, lease, ids) if ids else []
 
     async def expired(self, owner: str, limit: int, lease: float) -> list[Message]:
-        if not await self._read(pages.any_expired):
-            return []
-        return await self._write(messages.expired, owner, limit, lease)
+        ids = await self._read(pages.expired, limit)
+        return await self._write(messages.expired, owner, lease, ids) if ids else []
 
     async def renew(self, owner: str, ids: Sequence[str], lease: float) -> list[str]:
         return await self._write(messages.renew, owner, ids, lease)
@@ -124,8 +122,8 @@ class SqliteStore:
     async def sweep(self) -> None:
         await self._write(messages.sweep)
 
-    async def next_due(self) -> float | None:
-        return await self._read(pages.next_due)
+    async def next_due(self, lane: Lane | None = None) -> float | None:
+        return await self._read(pages.next_due, LANES if lane is None else (lane,))
 
     async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
         return await self._write(catalog.add_api_key, key, seconds)

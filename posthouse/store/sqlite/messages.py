@@ -45,6 +45,7 @@ CLAIM_IDS = f"""{LOAD}
 OPEN = "messages INDEXED BY messages_due WHERE due_at IS NOT NULL"
 LAPSED = f"{OPEN} AND due_at <= ? AND owner IS NOT NULL"
 EXPIRED = f"{OPEN} AND due_at <= ? AND owner IS NULL AND expires_at <= ?"
+_GIVEN = "messages WHERE id IN (SELECT value FROM json_each(?))"
 HELD = f"{LOAD} {OPEN} AND owner = ?"
 
 Connection = sqlite3.Connection
@@ -96,24 +97,20 @@ def claim_ids(
     return _lease(connection, rows, owner, lease, at)
 
 
-def lapsed(connection: Connection, owner: str, limit: int, lease: float) -> list[Message]:
-    """Leases those whose lease has run out."""
+def lapsed(connection: Connection, owner: str, lease: float, ids: Sequence[str]) -> list[Message]:
+    """Leases those of `ids` whose lease has run out."""
     at = now()
-    return _lease(
-        connection,
-        load(connection, f"{LOAD} (SELECT * FROM {LAPSED} LIMIT ?)", (at, limit)),
-        owner,
-        lease,
-        at,
-    )
+    rows = load(connection, f"{LOAD} {_GIVEN} AND due_at <= ? AND owner IS NOT NULL", (json_text(ids), at))
+    return _lease(connection, rows, owner, lease, at)
 
 
-def expired(connection: Connection, owner: str, limit: int, lease: float) -> list[Message]:
-    """Leases those that wait beyond their time."""
+def expired(connection: Connection, owner: str, lease: float, ids: Sequence[str]) -> list[Message]:
+    """Leases those of `ids` that wait beyond their time."""
     at = now()
+    still = "due_at <= ? AND owner IS NULL AND expires_at <= ?"
     return _lease(
         connection,
-        load(connection, f"{LOAD} (SELECT * FROM {EXPIRED} LIMIT ?)", (at, at, limit)),
+        load(connection, f"{LOAD} {_GIVEN} AND {still}", (json_text(ids), at, at)),
         owner,
         lease,
         at,

@@ -14,7 +14,7 @@ import msgspec
 
 from posthouse.mail.advance import LONELY
 from posthouse.mail.lifecycle import STATES, State
-from posthouse.mail.message import LANES, SECOND, Content, Message
+from posthouse.mail.message import LANES, SECOND, Content, Lane, Message
 from posthouse.store.base import BODY_SHOWN, Listed, Overview, Page, Query, Totals, UnknownCursor
 from posthouse.store.sqlite.messages import EXPIRED, HELD, LAPSED, OPEN, now
 from posthouse.store.sqlite.statements import LOAD, json_text, load, load_ids
@@ -47,14 +47,14 @@ def held(connection: Connection, owner: str) -> list[Message]:
     return [message for _, message in load(connection, HELD, (owner,))]
 
 
-def any_lapsed(connection: Connection) -> bool:
-    """Whether a lease has run out: asked here, so that the writer only looks when there is one."""
-    return _exists(connection, LAPSED, (now(),))
+def lapsed(connection: Connection, limit: int) -> list[str]:
+    """Whose lease has run out: looked for here, so that the writer never walks what waits."""
+    return _ids(connection, f"SELECT id FROM {LAPSED} LIMIT ?", (now(), limit))
 
 
-def any_expired(connection: Connection) -> bool:
-    """Whether something waits beyond its time."""
-    return _exists(connection, EXPIRED, (now(), now()))
+def expired(connection: Connection, limit: int) -> list[str]:
+    """What waits beyond its time."""
+    return _ids(connection, f"SELECT id FROM {EXPIRED} LIMIT ?", (now(), now(), limit))
 
 
 def page(connection: Connection, query: Query) -> Page:
@@ -78,12 +78,12 @@ def overview(connection: Connection) -> Overview:
     return Overview(states, min((due for due in oldest if due is not None), default=None))
 
 
-def next_due(connection: Connection) -> float | None:
+def next_due(connection: Connection, lanes: Sequence[Lane]) -> float | None:
     """Seconds until the next message that `claim` would give is due."""
     query = f"""SELECT due_at FROM {OPEN} AND lane = ? AND campaign = '' AND owner IS NULL AND losses < ?
       AND expires_at > ? ORDER BY due_at LIMIT 1"""
     at = now()
-    rows = [connection.execute(query, (lane, LONELY, at)).fetchone() for lane in LANES]
+    rows = [connection.execute(query, (lane, LONELY, at)).fetchone() for lane in lanes]
     return min((max(0.0, (row[0] - at) / SECOND) for row in rows if row), default=None)
 
 
@@ -179,8 +179,8 @@ def _cut(message: Message, content: Content | None) -> Listed:
     return Listed(message, shown, truncated=True)
 
 
-def _exists(connection: Connection, source: str, parameters: Sequence[Any]) -> bool:
-    return bool(connection.execute(f"SELECT EXISTS (SELECT 1 FROM {source})", parameters).fetchone()[0])
+def _ids(connection: Connection, query: str, parameters: Sequence[Any]) -> list[str]:
+    return [id for (id,) in connection.execute(query, parameters)]
 
 
 @contextmanager

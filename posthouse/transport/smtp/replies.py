@@ -11,6 +11,8 @@ MOST_LINE = 8 << 10
 """Bytes of one reply line at most (RFC 5321 §4.5.3.1.5 asks for 512; servers say more)."""
 MOST_REPLY = 64 << 10
 """Bytes of one reply at most, all its lines together."""
+MOST_LINES = 1000
+"""Lines of one reply at most."""
 MOST_TEXT = 500
 """Characters of a reply's text that are kept."""
 
@@ -75,7 +77,7 @@ class Reader:
         self.broken: Broken | None = None
         self._rest = b""
         self._lines: list[bytes] = []
-        self._code = 0
+        self._code = self._size = 0
 
     @property
     def halfway(self) -> bool:
@@ -118,6 +120,7 @@ class Reader:
         self._add(code, line)
         reply = Reply(code, tuple(self._lines))
         self._lines.clear()
+        self._size = 0
         return reply
 
     def _add(self, code: int, line: bytes) -> None:
@@ -125,5 +128,6 @@ class Reader:
             raise Broken("a reply changes its code between lines")
         self._code = code
         self._lines.append(line)
-        if sum(map(len, self._lines)) > MOST_REPLY:
+        self._size += len(line)
+        if self._size > MOST_REPLY or len(self._lines) > MOST_LINES:
             raise Broken("a reply is too long")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from posthouse.mail.message import LANES
 from posthouse.store.base import Query
 from posthouse.store.sqlite import messages, pages
 from posthouse.store.sqlite.schema import migrate
@@ -45,12 +46,12 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "claim": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, False), "messages_due (lane=?"),
     "claim alone": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, True), "messages_due (lane=?"),
     "claim ids": (lambda c: messages.claim_ids(c, "w", 9, 9.0, ["a"]), "(id=?)"),
-    "lapsed": (lambda c: messages.lapsed(c, "w", 9, 9.0), "messages_due"),
-    "expired": (lambda c: messages.expired(c, "w", 9, 9.0), "messages_due"),
-    "any lapsed": (pages.any_lapsed, "COVERING INDEX messages_due"),
-    "any expired": (pages.any_expired, "COVERING INDEX messages_due"),
+    "take lapsed": (lambda c: messages.lapsed(c, "w", 9.0, ["a"]), "(id=?)"),
+    "take expired": (lambda c: messages.expired(c, "w", 9.0, ["a"]), "(id=?)"),
+    "lapsed": (lambda c: pages.lapsed(c, 9), "messages_due"),
+    "expired": (lambda c: pages.expired(c, 9), "messages_due"),
     "held": (lambda c: pages.held(c, "w"), "messages_due"),
-    "next due": (pages.next_due, "COVERING INDEX messages_due (lane=?"),
+    "next due": (lambda c: pages.next_due(c, LANES), "COVERING INDEX messages_due (lane=?"),
     "overview": (pages.overview, "COVERING INDEX messages_due (lane=?"),
     "get": (lambda c: pages.get(c, "a"), "(id=?)"),
     "contents": (lambda c: pages.contents(c, ["a"]), "(id=?)"),

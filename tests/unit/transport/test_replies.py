@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from posthouse.transport.smtp.replies import (
     MOST_LINE,
+    MOST_LINES,
     MOST_REPLY,
     MOST_TEXT,
     Broken,
@@ -76,7 +77,8 @@ def test_replies_come_out_the_same_however_they_are_cut(cuts):
         b"x" * (MOST_LINE + 1),
         b"250 " + b"x" * MOST_LINE + b"\r\n",
         b"250-" + b"x" * MOST_LINE + b"\r\n",
-        b"250-a line of a long reply\r\n" * (MOST_REPLY // 20),
+        (b"250-" + b"x" * 1000 + b"\r\n") * (MOST_REPLY // 1000 + 1),
+        b"250-\r\n" * (MOST_LINES + 1),
     ],
 )
 def test_what_is_no_reply_breaks_the_link(said):
