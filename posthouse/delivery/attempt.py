@@ -19,6 +19,9 @@ from posthouse.mail.message import Lane, Message, Recipient
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Policy, decide
 
+HANDED_BACK = 1.0
+"""Seconds that what a transport did not begin is held back."""
+
 
 class Attempt:
     """`lease_until` is on elapsed_clock; `loaded` is what of the memory for contents it takes, in bytes. `finished`
@@ -71,7 +74,7 @@ class Attempt:
             with contextlib.suppress(OSError):  # it is settled all the same, unless we die before
                 self._journal.reply(self.id, self.message.fence, by_address)
         self.data = b""
-        self.settle(outcomes)
+        self.settle(outcomes, wait=HANDED_BACK)
 
     def settle(self, outcomes: Sequence[Outcome], *, wait: float = 0.0) -> None:
         """Decides for each recipient. `wait` holds back what was not begun, in seconds."""

@@ -36,8 +36,9 @@ class Breaker:
         return 0.0 if self._away_since is None else elapsed_clock() - self._away_since
 
     def note(self, outcome: Outcome) -> None:
-        """Learns from an outcome of the transport's."""
-        if outcome.spends == "nothing":
+        """Learns from an outcome of the transport's. Mail that was only handed back says nothing about the other side,
+        unless that hung up on us: it would do so for ever, and cost nobody an attempt."""
+        if outcome.spends == "nothing" and outcome.category != "network":
             return
         if outcome.scope != "transport":
             self._failures, self._away_since = 0, None

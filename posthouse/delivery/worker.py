@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from posthouse.delivery.attempt import Attempt
+from posthouse.delivery.attempt import HANDED_BACK, Attempt
 from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
@@ -36,8 +36,6 @@ TURN = 1.0
 """Seconds between two looks at what is overdue, lapsed, expired or left behind by the dead."""
 SHARE = 50
 """A look at what lapsed or expired walks all that waits; it may take a fiftieth of the time."""
-RELEASED = 1.0
-"""Seconds that mail is handed back for when no transport can be used."""
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +181,7 @@ class Worker:
 
     def _give_back(self, attempt: Attempt, why: str) -> None:
         """Nothing of it was begun: due again soon, nothing spent."""
-        attempt.settle([not_begun(why)] * len(attempt.recipients), wait=RELEASED)
+        attempt.settle([not_begun(why)] * len(attempt.recipients), wait=HANDED_BACK)
 
     # Room: what may be held at once.
 

@@ -124,9 +124,10 @@ def link_lost(text: str) -> Outcome:
     return Outcome(result="deferred", text=text, scope="message", category="network")
 
 
-def not_begun(text: str) -> Outcome:
-    """Nothing of this mail was said to anybody: it is handed back and nothing is spent."""
-    return Outcome(result="deferred", text=text, scope="transport", category="network", spends="nothing")
+def not_begun(text: str, category: Category = "other") -> Outcome:
+    """Nothing of this mail was said to anybody: it is handed back and nothing is spent. Of category "network" when it
+    was the other side that hung up."""
+    return Outcome(result="deferred", text=text, scope="transport", category=category, spends="nothing")
 
 
 def unknown(text: str) -> Outcome:

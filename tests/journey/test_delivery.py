@@ -168,6 +168,16 @@ async def test_a_link_lost_at_any_step_loses_and_doubles_nothing(
         assert {mail.message_id for mail in sink.mails} == {record["message_id"]}
 
 
+async def test_a_server_that_hangs_up_at_every_mail_costs_no_attempt(tmp_path: Path) -> None:
+    """It greets and then hangs up: nothing was begun, so nothing is spent; the breaker asks instead of the mail."""
+    rule = Rule(step="MAIL", drop="before", times=5)
+    async with SmtpSink([rule]) as sink, opened(tmp_path, smtp(sink.port, connections=1)) as house:
+        record = await house.until(await house.send(), "sent", "failed", seconds=30)
+        assert (record["state"], record["attempts"], record["uncertain"]) == ("sent", 1, 0)
+        assert "transport away" in house.log
+        assert sink.taken == 1
+
+
 async def test_hold_parks_what_is_unknown_and_sends_nothing_again(tmp_path: Path) -> None:
     rule = Rule(step="end", drop="before")
     async with SmtpSink([rule]) as sink, opened(tmp_path, smtp(sink.port), on_unknown="hold") as house:

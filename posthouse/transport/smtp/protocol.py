@@ -139,7 +139,7 @@ class Session:
         self._open.clear()
         self._awaited.clear()
         self._unsent.clear()
-        return Over(left, not_begun(text))
+        return Over(left, not_begun(text, "network"))
 
     @staticmethod
     def _without_go_ahead(events: list[Event]) -> list[Event]:

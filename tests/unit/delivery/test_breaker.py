@@ -59,6 +59,13 @@ async def test_what_was_not_begun_says_nothing(watched: Watched) -> None:
     assert not watched.breaker.closed.is_set()
 
 
+async def test_a_server_that_hangs_up_before_every_mail_opens_it(watched: Watched) -> None:
+    for _ in range(FAILURES):
+        assert watched.breaker.closed.is_set()
+        watched.breaker.note(not_begun("the link was lost", "network"))
+    assert not watched.breaker.closed.is_set()
+
+
 async def test_away_runs_from_the_first_failure(watched: Watched) -> None:
     assert watched.breaker.away == 0.0
     watched.breaker.note(AWAY)
