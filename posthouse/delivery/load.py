@@ -23,7 +23,7 @@ CHUNK = 32
 """Messages loaded at once."""
 LOADED = 64 << 20
 """Bytes of content that may be loaded at once; a larger mail goes alone."""
-LARGE = 1 << 20
+LARGE = 256 << 10
 """Bytes above which a mail is built on a thread."""
 AGAIN = 0.25
 """Seconds before a store that was away is asked again."""

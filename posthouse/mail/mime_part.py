@@ -20,6 +20,8 @@ Part = tuple[bytes, list[bytes]]
 """The header lines of a part, each with its CRLF, and its body in pieces."""
 
 MAX_LINE = 998
+MAX_QUOTED = 256 << 10
+"""Octets of a text beyond which only the speed of base64 counts."""
 MAX_FILENAME = 255
 """Characters of a file name."""
 MAX_TYPE = 200
@@ -45,7 +47,7 @@ def text_part(kind: Literal["plain", "html"], text: str) -> Part:
             return _text_head(kind, "7bit"), ["\r\n".join(lines).encode("ascii")]
     data = text.encode()
     # What UTF-8 adds is half or more of the octets that quoted-printable has to write as three.
-    if (len(data) - len(text)) * 12 < len(data):
+    if (len(data) - len(text)) * 12 < len(data) <= MAX_QUOTED:
         quoted = _quoted_printable(data)
         if quoted is not None:
             return _text_head(kind, "quoted-printable"), [quoted]
