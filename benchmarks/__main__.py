@@ -4,9 +4,10 @@ A line marked ! is below its floor. Nothing fails by that: the figures are for p
 """
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import accept, delivery, latency, memory, mime, smtp_client
+from benchmarks import accept, company, delivery, latency, memory, mime, smtp_client
 from benchmarks.figure import Figure, header, row
 
 Benchmark = Callable[[bool], Sequence[Figure]]
@@ -22,8 +23,11 @@ def main() -> None:
         parser.error(f"no benchmark is called {name}; there are {', '.join(BENCHMARKS)}")
     print(header(), flush=True)
     for name in asked.names or BENCHMARKS:
+        before = company.now()
         for figure in BENCHMARKS[name](asked.quick):
             print(row(figure), flush=True)
+        others = company.strangers(before, company.now())
+        print(f"  ({name}: other programs took {others:.1f} of {os.cpu_count()} cores)", flush=True)
 
 
 def _accept(quick: bool) -> Sequence[Figure]:

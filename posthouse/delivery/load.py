@@ -7,12 +7,13 @@ refused with the reason; what no transport can take now is given back.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
+from posthouse.delivery.clock import elapsed_clock
 from posthouse.mail.errors import MailError, StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.mime import write
@@ -25,6 +26,8 @@ LOADED = 64 << 20
 """Bytes of content that may be loaded at once; a larger mail goes alone."""
 LARGE = 256 << 10
 """Bytes above which a mail is built on a thread."""
+BUILD_TURN = 0.002
+"""Seconds of building after which the loop turns."""
 AGAIN = 0.25
 """Seconds before a store that was away is asked again."""
 
@@ -101,7 +104,19 @@ class Loader:
             for attempt in chunk:
                 self._give_back(attempt, "the store is away")
             return
-        built = [attempt for attempt in chunk if self._build(attempt, contents.get(attempt.id))]
+        await self._build_all(chunk, contents)
+
+    async def _build_all(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> None:
+        """A few at a time: requests that came meanwhile are answered before the next few."""
+        built: list[Attempt] = []
+        turn = elapsed_clock()
+        for attempt in chunk:
+            if self._build(attempt, contents.get(attempt.id)):
+                built.append(attempt)
+            if elapsed_clock() - turn > BUILD_TURN:
+                self._send(built)
+                await asyncio.sleep(0)
+                built, turn = [], elapsed_clock()
         self._send(built)
 
     def _build(self, attempt: Attempt, content: Content | None) -> bool:

@@ -5,7 +5,7 @@ A line has id, attempt, state, class, code and the masked address; never a body,
 
 import re
 
-import structlog
+from structlog.typing import FilteringBoundLogger as BoundLogger
 
 from posthouse.mail.advance import Settlement
 from posthouse.mail.message import Message
@@ -14,9 +14,8 @@ _ADDRESS = re.compile(r"[^\s<>:;,\"'()]+@[^\s<>:;,\"'()]+")
 _LOUD = {"fail": "error", "park": "error", "defer": "warning"}
 
 
-def report(settlement: Settlement, message: Message | None) -> None:
+def report(log: BoundLogger, settlement: Settlement, message: Message | None) -> None:
     """Logs what a settlement did; a stale one is logged as such."""
-    log = structlog.get_logger("delivery")
     if message is None:
         log.warning("stale", id=settlement.id, fence=settlement.fence)
         return
@@ -32,7 +31,7 @@ def report(settlement: Settlement, message: Message | None) -> None:
             attempt=recipient.attempts,
             **{"class": f"{outcome.scope}/{outcome.category}"},
             code=outcome.code,
-            text=_ADDRESS.sub(_mask, outcome.text),
+            text=_ADDRESS.sub(_mask, outcome.text) if "@" in outcome.text else outcome.text,
             transport=settlement.transport,
         )
 

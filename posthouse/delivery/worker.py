@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from posthouse.delivery.attempt import HANDED_BACK, Attempt
 from posthouse.delivery.breaker import Breaker
@@ -62,7 +63,7 @@ class Worker:
     ) -> None:
         self._store, self._queue, self._policy, self._options = store, queue, policy, options
         self._journals = options.state_dir / "journals"
-        self._log = structlog.get_logger("delivery")
+        self._log: FilteringBoundLogger = structlog.get_logger("delivery").bind()
         self._breakers = [Breaker(transport, policy.outage, self._turned) for transport in transports]
         self._held: dict[str, Attempt] = {}
         self._changed = asyncio.Event()
@@ -172,12 +173,15 @@ class Worker:
         self._journal.settled(settlement.id for settlement, _ in settled)
         for settlement, message in settled:
             self._held.pop(settlement.id, None)
-            report(settlement, message)
+            self._told(settlement, message)
         self._handed_over += len(settled)
         if self._lonely is not None and self._lonely.id not in self._held:
             self._lonely = None
         self._send_lonely()
         self._changed.set()
+
+    def _told(self, settlement: Settlement, message: Message | None) -> None:
+        report(self._log, settlement, message)
 
     def _give_back(self, attempt: Attempt, why: str) -> None:
         """Nothing of it was begun: due again soon, nothing spent."""
@@ -230,7 +234,7 @@ class Worker:
             self._changed.set()
 
     async def _look(self) -> None:
-        await settle_journals(self._journals, self._store, self._policy, report)
+        await settle_journals(self._journals, self._store, self._policy, self._told)
         await self._settle_claims()
         for lane in LANES:
             if (room := self._room_for(lane)) > 0:

@@ -1,6 +1,7 @@
 """The status log: a line for each final state and each deferral, and nothing that a log must not hold."""
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from posthouse.delivery.report import masked, report
@@ -24,7 +25,7 @@ def lines(message: Message, *outcomes: Outcome, settled: bool = True) -> list[di
     said = Settlement(id=message.id, fence=message.fence, transport="hop:", decisions=decisions)
     advance.settle(message, said, NOW)
     with capture_logs() as logs:
-        report(said, message if settled else None)
+        report(structlog.get_logger(), said, message if settled else None)
     return [dict(line) for line in logs]
 
 
