@@ -5,15 +5,16 @@ event loop each time. So rows go in by multi-row VALUES and come out joined into
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from posthouse.mail.message import Message
 
-CHUNKS = (64, 16, 4, 1)
-"""Rows a statement takes: few sizes, so that each is prepared once."""
+CHUNK = 64
+"""Rows a statement takes at most; there is one prepared for each number of rows."""
 
 _ROWS = msgspec.json.Decoder(list[tuple[int, Message]])
 
@@ -32,10 +33,16 @@ def execute_rows(connection: sqlite3.Connection, sql: str, rows: Sequence[Sequen
     """Runs `sql`, whose {rows} stands for a list of VALUES, over all rows in chunks."""
     if not rows:
         return
-    row = "(" + ",".join("?" * len(rows[0])) + ")"
-    for chunk in _chunks(rows):
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
         parameters = [value for values in chunk for value in values]
-        connection.execute(sql.format(rows=",".join([row] * len(chunk))), parameters)
+        connection.execute(_with_rows(sql, len(chunk), len(chunk[0])), parameters)
+
+
+@lru_cache(maxsize=1024)
+def _with_rows(sql: str, rows: int, columns: int) -> str:
+    row = "(" + ",".join("?" * columns) + ")"
+    return sql.format(rows=",".join([row] * rows))
 
 
 def load(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[int, Message]]:
@@ -62,11 +69,3 @@ def update(connection: sqlite3.Connection, rows: Sequence[tuple[int, Message]]) 
 def json_text(value: Any) -> str:
     """JSON as SQLite's functions take it."""
     return msgspec.json.encode(value).decode()
-
-
-def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
-    start = 0
-    for size in CHUNKS:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
