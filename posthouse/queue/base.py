@@ -1,7 +1,8 @@
 """The queue port: how work reaches workers quickly. It carries hints; the store is the truth.
 
-Rules: a hint may be lost, doubled or late without harm. `consume` acks after the handler returned (which is after
-settle, or after the mail was handed back). When the store is unreachable the consumer stops taking; it never nacks.
+Rules: a hint may be lost, doubled or late without harm. The handler returns when the work is leased, or when there
+was none; a queue that has hints to ack acks them after settle. When the store is unreachable the consumer stops
+taking; it never nacks.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
