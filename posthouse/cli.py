@@ -189,10 +189,11 @@ def status() -> int:
     """Show what waits and since when, what failed, what is unknown."""
 
     async def work(settings: Settings) -> int:
-        from posthouse.roles import microseconds, opened_store
+        from posthouse.roles import opened_store
+        from posthouse.submission.times import wall_clock
 
         async with opened_store(settings) as store:
-            terminal.overview(await store.overview(), microseconds())
+            terminal.overview(await store.overview(), wall_clock())
         return 0
 
     return _run(work)

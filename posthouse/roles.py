@@ -36,6 +36,7 @@ from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.hints import Hints
 from posthouse.submission.ratelimit import Rate, RateLimiter
+from posthouse.submission.times import wall_clock
 from posthouse.transport.registry import Surroundings, open_transports
 
 ROLES = ("api", "worker")
@@ -148,7 +149,7 @@ async def _app(
 def open_api(settings: Settings, store: Store, catalog: Catalog, queue: Queue, ready: Ready) -> Api:
     """What the api role is made of, its keys not yet read."""
     hints = Hints(queue)
-    new_id = id_maker(lambda: time.time_ns() // 1_000_000, secrets.randbits)
+    new_id = id_maker(lambda: wall_clock() // 1000, secrets.randbits)
     accept = Accept(store, hints.tell, new_id=new_id, hostname=settings.hostname, expire=settings.expire)
     limiter = None
     if settings.rate_limit is not None:
@@ -158,10 +159,10 @@ def open_api(settings: Settings, store: Store, catalog: Catalog, queue: Queue, r
         store=store,
         accept=accept,
         hint=hints.tell,
-        gate=Gate(Keyring(catalog, settings.api_key, microseconds), limiter, settings.max_body),
+        gate=Gate(Keyring(catalog, settings.api_key, wall_clock), limiter, settings.max_body),
         rules=rules(settings),
         ready=ready,
-        now=microseconds,
+        now=wall_clock,
         expire=settings.expire,
         send_reply=settings.send_reply,
     )
@@ -200,11 +201,6 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def microseconds() -> int:
-    """The time, as records have it."""
-    return time.time_ns() // 1000
 
 
 def inbox_folder(settings: Settings) -> Path:

@@ -38,6 +38,16 @@ async def settle_journals(
     return count
 
 
+async def take_over(store: Store, owner: str, limit: int, lease: float, policy: Policy) -> list[Settlement]:
+    """What is to be settled of leases that have run out. Raises StoreAway.
+
+    They are held under a name of their own, for which no journal speaks: if `owner` dies before they are settled they
+    lapse again. Under its own name its journal, which knows nothing of them, would call them untouched, and what may
+    have been sent would be sent again without a word."""
+    lapsed = await store.lapsed(f"{owner}+takeover", limit, lease)
+    return [worker_lost(message, policy) for message in lapsed]
+
+
 def worker_lost(message: Message, policy: Policy) -> Settlement:
     """A lapsed lease that nobody can tell anything of."""
     outcomes = [unknown(WORKER_LOST)] * len(_sending(message))

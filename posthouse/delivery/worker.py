@@ -19,7 +19,7 @@ from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
 from posthouse.delivery.lease import Renewal
 from posthouse.delivery.load import Loader
-from posthouse.delivery.recover import expired, settle_journals, worker_lost
+from posthouse.delivery.recover import expired, settle_journals, take_over
 from posthouse.delivery.report import report
 from posthouse.delivery.settle import BATCH, Settled, Settler
 from posthouse.mail.advance import Settlement
@@ -74,7 +74,7 @@ class Worker:
         self._lonely: Attempt | None = None
         self._lonely_waits = False
         self._claiming: set[asyncio.Task[list[Message]]] = set()
-        self._stopping = self._taking_over = False
+        self._stopping = False
         self._next_sweep = 0.0
 
     async def start(self) -> None:
@@ -109,11 +109,6 @@ class Worker:
             await self._hand_back_the_rest()
         await self._renewal.stop()
         self._journal.close()
-
-    @property
-    def in_flight(self) -> int:
-        """How many messages this worker holds."""
-        return len(self._held)
 
     async def take(self, hint: Hint) -> int:
         """Claims what a hint points at, as far as there is room; how many messages that gave."""
@@ -248,13 +243,9 @@ class Worker:
         since, known = elapsed_clock(), self._answering_since
         if since < self._next_sweep:
             return
-        # What a takeover got whose answer is lost is never handed back as untouched: it has to lapse again.
-        self._taking_over = True
         settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
         if known is not None and since - known >= lease:
-            lapsed = await self._store.lapsed(owner, BATCH, lease)
-            settlements += [worker_lost(message, self._policy) for message in lapsed]
-        self._taking_over = False
+            settlements += await take_over(self._store, owner, BATCH, lease, self._policy)
         self._next_sweep = since + SHARE * (elapsed_clock() - since)
         for settlement in settlements:
             self._settler.add(settlement)
@@ -277,8 +268,6 @@ class Worker:
 
     async def _hand_back_the_rest(self) -> None:
         """What is leased to us and was never begun: a claim whose answer came too late."""
-        if self._taking_over:
-            return
         with contextlib.suppress(StoreAway):
             left = await self._store.held(self._options.owner)
             await self._store.release([(message.id, message.fence) for message in left], 0.0)

@@ -24,16 +24,8 @@ class BadContent(MailError):
     """Content that cannot be written as a mail: a forbidden header, a control character, a bad attachment."""
 
 
-class CannotExpress(MailError):
-    """The transport has no way to say what this mail needs (for example an address that needs SMTPUTF8)."""
-
-
 class StoreAway(Exception):
     """The store does not answer. What was asked may have happened; nothing accepted is lost by it."""
-
-
-class StoreFull(StoreAway):
-    """The store's accept buffer is full: ask again later."""
 
 
 class TransportAway(MailError):

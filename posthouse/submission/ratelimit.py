@@ -6,15 +6,11 @@ span as long as the window holds much more than the quota, and a request costs a
 """
 
 import math
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from posthouse.submission.answers import Header
 from posthouse.submission.problems import Problem
-
-_RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*", re.I)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Rate(NamedTuple):
@@ -22,16 +18,6 @@ class Rate(NamedTuple):
 
     quota: int
     window: int
-
-
-def parse_rate(text: str) -> Rate | None:
-    """Reads `600/minute`, or `off` (None). Raises ValueError for anything else."""
-    if text.strip().lower() == "off":
-        return None
-    found = _RATE.fullmatch(text)
-    if found is None:
-        raise ValueError("a rate is written like 600/minute (or /second, /hour, /day), or off")
-    return Rate(int(found[1]), _SECONDS[found[2][0].lower()])
 
 
 class Taken(NamedTuple):

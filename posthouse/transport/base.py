@@ -5,7 +5,7 @@ Rules for every adapter:
 - Right before the write that can contain the end of data, with nothing of earlier writes still in our buffers, it
   calls `begin` with the replies to RCPT; when that answers False (the lease is gone) the transaction is abandoned by
   closing the link, never by a dot.
-- It says what it cannot express (`CannotExpress` as a refused outcome); it never drops anything silently.
+- It says what it cannot express (a refused outcome with the reason); it never drops anything silently.
 - A busy pool waits; it never fails a message. What was not begun is given back with `outcome.not_begun`.
 - Transactional envelopes go before bulk ones, and a fifth of two or more connections is kept for them.
 """

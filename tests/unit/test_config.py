@@ -150,6 +150,22 @@ def test_seconds(text: str, value: float) -> None:
     assert seconds(text) == value
 
 
-@pytest.mark.parametrize(("text", "value"), [("1/second", (1, 1.0)), ("5 / h", (5, 3600.0)), ("OFF", None)])
-def test_rate(text: str, value: tuple[int, float] | None) -> None:
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("600/minute", (600, 60.0)),
+        ("5 / s", (5, 1.0)),
+        ("1/HOUR", (1, 3600.0)),
+        ("1/second", (1, 1.0)),
+        ("off", None),
+        ("OFF", None),
+    ],
+)
+def test_rates_are_read(text: str, value: tuple[int, float] | None) -> None:
     assert rate(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "0/minute", "-1/s", "600", "600/fortnight", "1e3/s", "on"])
+def test_what_is_no_rate_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="600/minute"):
+        rate(text)

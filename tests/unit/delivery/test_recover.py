@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from posthouse.delivery.journal import Journal
-from posthouse.delivery.recover import LINK_LOST, WORKER_LOST, expired, settle_journals, worker_lost
+from posthouse.delivery.recover import (
+    LINK_LOST,
+    WORKER_LOST,
+    expired,
+    settle_journals,
+    take_over,
+    worker_lost,
+)
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Message
@@ -149,6 +156,18 @@ async def test_a_lapsed_lease_without_a_journal_is_unknown(store: SqliteStore) -
     assert left is not None
     assert [(r.state, r.uncertain, r.error) for r in left.recipients] == [("deferred", 1, WORKER_LOST)] * 2
     assert (left.losses, left.attempts) == (1, 1)
+
+
+async def test_a_taker_that_dies_too_does_not_make_it_untouched(dead: Deceased, store: SqliteStore) -> None:
+    """Its journal knows nothing of what it only took over, and must not be asked: the mail may have been sent."""
+    await store.save([draft()])
+    (message,) = await store.claim("gone", 1, 0.0)
+    assert len(await take_over(store, "dead", 1, 0.0, AT_ONCE)) == 1
+    assert await dead.settled() == 0
+    assert (await record(store, message.id)).state == "sending"
+    (left,) = await store.settle(await take_over(store, "next", 1, LONG, AT_ONCE))
+    assert left is not None
+    assert (left.state, left.uncertain) == ("deferred", 1)
 
 
 async def test_mail_whose_time_is_over_fails_with_its_last_error(store: SqliteStore) -> None:
