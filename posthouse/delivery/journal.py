@@ -1,26 +1,26 @@
 """What one worker process said to SMTP servers, kept so that its death loses no outcome (DESIGN §3.5).
 
-One append-only file per process, held by flock while it lives. Frames are length, CRC-32, msgpack. `begin` is written
-before the write that can contain the end of data, `reply` after the answer; no fsync: the file need only outlive the
-process, not the machine, which the boot id in the header tells apart. Whoever finds a journal with a free lock, of
-this boot and this store, settles from it. Once large, the file is written anew with only what is unsettled.
+One append-only file per process, held by flock while it lives. Frames are length, CRC-32, msgpack; a length of 0 is the
+end. `begin` is written before the write that can contain the end of data, `reply` after the answer; no fsync: the file
+need only outlive the process, not the machine, which the boot id in the header tells apart. It is written through a
+map of memory, whose room was taken on the disk before: no call of the system for each entry. Whoever finds a journal
+with a free lock, of this boot and this store, settles from it. Once full, it is written anew with what is unsettled.
 """
 
-import contextlib
-import errno
 import fcntl
+import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from posthouse.mail.outcome import Outcome
 
-LARGE = 4 << 20
-"""Bytes after which the file is written anew."""
+ROOM = 4 << 20
+"""Bytes of a file, as a rule; once they are full it is written anew."""
 
 _FRAME = struct.Struct("<II")
 
@@ -66,7 +66,7 @@ class Journal:
     def open(self) -> None:
         """Creates the file and takes its lock."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd, self._size = self._create()
+        self._create()
 
     def begin(self, id: str, fence: int, transport: str, replies: dict[str, Outcome | None]) -> None:
         """To be called right before the write that can contain the end of data."""
@@ -84,45 +84,52 @@ class Journal:
         """The store has these outcomes: they need not be kept here."""
         for id in ids:
             self._unsettled.pop(id, None)
-        if self._size > LARGE:
-            with contextlib.suppress(OSError):  # a full disk: the old file still says it all
-                self._rewrite()
+
+    @property
+    def unsettled(self) -> int:
+        """How many messages it has the outcome of, or their beginning, that the store has not."""
+        return len(self._unsettled)
 
     def close(self) -> None:
         """Lets go of the file; removes it when everything in it is settled."""
         if not self._unsettled:
             self.path.unlink(missing_ok=True)
-        os.close(self._fd)
+        self._let_go()
 
     def _write(self, frame: bytes) -> None:
-        """All of it or, with OSError, nothing: a reader would take half a frame for the end."""
-        written = os.write(self._fd, frame)
-        if written < len(frame):
-            os.ftruncate(self._fd, self._size)
-            raise OSError(errno.ENOSPC, "the journal cannot grow")
-        self._size += len(frame)
+        """All of it or, with OSError, nothing: its length goes last, and until then it is the end."""
+        if self._at + len(frame) + _FRAME.size > len(self._map):
+            self._create(len(frame), before=self._let_go)
+        body = self._at + _FRAME.size
+        end = self._at + len(frame)
+        self._map[body:end] = frame[_FRAME.size :]
+        self._map[self._at : body] = frame[: _FRAME.size]
+        self._at = end
 
-    def _rewrite(self) -> None:
-        old = self._fd
-        self._fd, self._size = self._create()
-        os.close(old)
-
-    def _create(self) -> tuple[int, int]:
-        """A file with all that is unsettled: complete and locked before it takes the name, so that nobody ever finds
-        it free while we live. Until then the old one counts."""
+    def _create(self, more: int = 0, before: Callable[[], None] = lambda: None) -> None:
+        """A file with all that is unsettled, and room for `more` bytes: complete and locked before it takes the name,
+        so that nobody ever finds it free while we live. Until then the old one counts, and `before` lets go of it."""
+        frames = b"".join([self._header, *(frame for frames in self._unsettled.values() for frame in frames)])
+        room = max(ROOM, 2 * (len(frames) + more))
         fresh = self.path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        frames = b"".join([self._header, *(frame for frames in self._unsettled.values() for frame in frames)])
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.write(fd, frames) < len(frames):
-                raise OSError(errno.ENOSPC, "the journal cannot be written")
+            os.posix_fallocate(fd, 0, room)
+            written = mmap.mmap(fd, room)
+            written[: len(frames)] = frames
             fresh.rename(self.path)
         except OSError:
             os.close(fd)
+            fresh.unlink(missing_ok=True)
             raise
-        return fd, len(frames)
+        before()
+        self._fd, self._map, self._at = fd, written, len(frames)
+
+    def _let_go(self) -> None:
+        self._map.close()
+        os.close(self._fd)
 
 
 class Abandoned(msgspec.Struct, kw_only=True):
@@ -202,6 +209,8 @@ def _entries(data: bytes) -> list[Entry]:
     at = 0
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
+        if length == 0:
+            break
         payload = data[at + _FRAME.size : at + _FRAME.size + length]
         if len(payload) < length:
             break

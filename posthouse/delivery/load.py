@@ -1,22 +1,24 @@
 """From a claimed message to the bytes of a mail: content loaded in chunks, built, and handed to a transport.
 
-Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. A mail
-over LARGE is built on a thread, two at a time, so that the loop is never held up. What cannot be written as a mail is
-refused with the reason; what no transport can take now is given back.
+Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. Under
+load the mails are built in another process (delivery.build); one over LARGE on a thread, two at a time, so that the
+loop is never held up. What cannot be written as a mail is refused with the reason; what no transport can take now is
+given back.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
 import structlog
 
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
+from posthouse.delivery.build import Builder, BuilderAway
+from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
-from posthouse.mail.errors import MailError, StoreAway
+from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
-from posthouse.mail.mime import write
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.store.base import Store
 
@@ -30,6 +32,10 @@ BUILD_TURN = 0.002
 """Seconds of building after which the loop turns."""
 AGAIN = 0.25
 """Seconds before a store that was away is asked again."""
+AHEAD = 3
+"""Chunks that may be on their way through the builder."""
+
+Loaded = tuple[Attempt, Content]
 
 
 class Loader:
@@ -47,6 +53,8 @@ class Loader:
         self._changed = asyncio.Event()
         self._loaded = 0
         self._threads = asyncio.Semaphore(2)
+        self._builder = Builder()
+        self._ahead = asyncio.Semaphore(AHEAD)
         self._building: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -73,13 +81,16 @@ class Loader:
 
     async def run(self) -> None:
         """Loads until cancelled."""
-        while True:
-            chunk = self._next_chunk()
-            if chunk:
-                await self._load(chunk)
-            else:
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            while True:
+                chunk = self._next_chunk()
+                if chunk:
+                    await self._load(chunk)
+                else:
+                    self._changed.clear()
+                    await self._changed.wait()
+        finally:
+            await self._builder.stop()
 
     def _next_chunk(self) -> list[Attempt]:
         chunk: list[Attempt] = []
@@ -104,14 +115,51 @@ class Loader:
             for attempt in chunk:
                 self._give_back(attempt, "the store is away")
             return
-        await self._build_all(chunk, contents)
+        mails = list(self._sorted_out(chunk, contents))
+        if self._builder.ready_for(len(mails)):
+            await self._ahead.acquire()
+            self._start(self._build_apart(mails))
+        else:
+            await self._build_here(mails)
 
-    async def _build_all(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> None:
+    def _sorted_out(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> Iterator[Loaded]:
+        """What is to be built with the rest: a large one is built by itself, one without content is settled."""
+        for attempt in chunk:
+            content = contents.get(attempt.id)
+            if content is None:
+                attempt.settle([refused("its content is no longer kept")] * len(attempt.recipients))
+            elif attempt.message.size > LARGE:
+                self._start(self._build_large(attempt, content))
+            else:
+                yield attempt, content
+
+    def _start(self, building: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(building)
+        self._building.add(task)
+        task.add_done_callback(self._building.discard)
+
+    async def _build_apart(self, mails: list[Loaded]) -> None:
+        """In the other process, while the next chunk is loaded; whatever goes wrong there, they are built."""
+        try:
+            data = await self._builder.build([(attempt.message, content) for attempt, content in mails])
+        except BuilderAway:
+            await self._build_here(mails)
+        except Exception:
+            structlog.get_logger("delivery").exception("builder stumbled")
+            await self._build_here(mails)
+        else:
+            self._send(
+                [a for (a, content), each in zip(mails, data, strict=True) if self._written(a, content, each)]
+            )
+        finally:
+            self._ahead.release()
+
+    async def _build_here(self, mails: list[Loaded]) -> None:
         """A few at a time: requests that came meanwhile are answered before the next few."""
         built: list[Attempt] = []
         turn = elapsed_clock()
-        for attempt in chunk:
-            if self._build(attempt, contents.get(attempt.id)):
+        for attempt, content in mails:
+            if self._written(attempt, content, write_or_refuse(attempt.message, content)):
                 built.append(attempt)
             if elapsed_clock() - turn > BUILD_TURN:
                 self._send(built)
@@ -119,21 +167,9 @@ class Loader:
                 built, turn = [], elapsed_clock()
         self._send(built)
 
-    def _build(self, attempt: Attempt, content: Content | None) -> bool:
-        """Whether it is built now; a large one follows by itself, a bad one is settled."""
-        if content is None:
-            attempt.settle([refused("its content is no longer kept")] * len(attempt.recipients))
-            return False
-        if attempt.message.size > LARGE:
-            task = asyncio.get_running_loop().create_task(self._build_large(attempt, content))
-            self._building.add(task)
-            task.add_done_callback(self._building.discard)
-            return False
-        return self._written(attempt, content, write_or_refuse(attempt, content))
-
     async def _build_large(self, attempt: Attempt, content: Content) -> None:
         async with self._threads:
-            data = await asyncio.to_thread(write_or_refuse, attempt, content)
+            data = await asyncio.to_thread(write_or_refuse, attempt.message, content)
         if self._written(attempt, content, data):
             self._send([attempt])
 
@@ -153,14 +189,3 @@ class Loader:
                 self._give_back(attempt, "shutting down" if self._closed else "no transport can be used")
         if breaker is not None:
             breaker.transport.send(attempts)
-
-
-def write_or_refuse(attempt: Attempt, content: Content) -> bytes | Outcome:
-    """The mail's bytes, or what becomes of it without: refused with the reason; tried again where the fault is ours."""
-    try:
-        return write(attempt.message, content)
-    except MailError as error:
-        return refused(error.text)
-    except Exception:
-        structlog.get_logger("delivery").exception("mail not written", id=attempt.id)
-        return Outcome(result="deferred", text="it could not be written: an error of ours")

@@ -15,6 +15,7 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.store.base import ApiKey, Draft, Overview, Page, Query, Saved, Totals
+from posthouse.store.fresh import Fresh
 from posthouse.store.sqlite import catalog, messages, pages
 from posthouse.store.sqlite.schema import migrate, require
 from posthouse.store.sqlite.writer import Writer, away, connect
@@ -38,6 +39,7 @@ class SqliteStore:
         self._migrating = migrating
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
+        self._fresh = Fresh()
 
     async def start(self) -> None:
         try:
@@ -60,7 +62,9 @@ class SqliteStore:
         await self._write(_ping)
 
     async def save(self, drafts: Sequence[Draft]) -> list[Saved]:
-        return await self._write(messages.save, drafts)
+        saved = await self._write(messages.save, drafts)
+        self._fresh.saved(drafts, saved)
+        return saved
 
     async def claim(
         self,
@@ -102,7 +106,10 @@ class SqliteStore:
         return await self._write(messages.settle, settlements)
 
     async def contents(self, ids: Sequence[str]) -> dict[str, Content]:
-        return await self._read(pages.contents, ids)
+        contents = self._fresh.take(ids)
+        if len(contents) < len(ids):
+            contents |= await self._read(pages.contents, [id for id in ids if id not in contents])
+        return contents
 
     async def get(self, id: str) -> tuple[Message, Content | None] | None:
         return await self._read(pages.get, id)

@@ -1,7 +1,10 @@
 """What the tests of delivery share: a transport that does as it is told, and messages as a worker holds them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import resource
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from posthouse.delivery.attempt import Attempt
@@ -11,7 +14,7 @@ from posthouse.mail import advance
 from posthouse.mail.errors import TransportAway
 from posthouse.mail.message import Lane, Message, Recipient
 from posthouse.mail.retry import Policy
-from posthouse.transport.base import Envelope
+from posthouse.transport.base import Envelope, Use
 
 NOW = 1_000_000_000
 
@@ -40,6 +43,9 @@ class Hop:
 
     def recall(self) -> None:
         self.recalls += 1
+
+    def use(self) -> Use:
+        return Use(2, len(self.sent), {"transactional": 1, "bulk": 0})
 
     async def probe(self) -> None:
         self.probes += 1
@@ -88,3 +94,27 @@ async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> 
             if condition():
                 return
             await asyncio.sleep(0.005)
+
+
+class SizeLimit:
+    """No file of this process grows beyond so many bytes, as on a full disk."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __enter__(self) -> None:
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self._handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._size, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+        signal.signal(signal.SIGXFSZ, self._handler)
+
+
+@contextlib.contextmanager
+def full(journal: Journal) -> Iterator[None]:
+    """The journal's file is full and the disk has no room for another."""
+    journal._at = len(journal._map)
+    with SizeLimit(1 << 20):
+        yield

@@ -1,6 +1,5 @@
 """An attempt: the lease and the journal before the end of data, a decision for each recipient after it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.message import Message
 from posthouse.mail.outcome import classify, not_begun, transport_away
 from posthouse.mail.retry import Policy
-from tests.unit.delivery.parts import Hop, attempt, claimed, opened_journal
+from tests.unit.delivery.parts import Hop, attempt, claimed, full, opened_journal
 
 OK = classify(250, "2.0.0", "ok")
 NO = classify(550, "5.1.1", "no such user")
@@ -37,7 +36,7 @@ class Desk:
 
     def left(self):
         """The journal as it is found after our death."""
-        os.close(self.journal._fd)
+        self.journal._let_go()
         (found,) = abandoned(self.folder, "store-1")
         found.close(remove=True)
         self.journal.open()
@@ -91,9 +90,8 @@ def test_without_a_lease_nothing_is_begun(desk: Desk, lease: float) -> None:
 def test_a_journal_that_cannot_be_written_lets_nothing_begin(desk: Desk) -> None:
     """What it cannot note must not be sent: our death would make it happen twice without a word."""
     made = desk.attempt(claimed())
-    os.close(desk.journal._fd)
-    desk.journal._fd = os.open("/dev/full", os.O_WRONLY)
-    assert not made.begin([None])
+    with full(desk.journal):
+        assert not made.begin([None])
     made.done([not_begun("the lease is over")])
     assert desk.settlements[0].decisions["a@x.example"].event == "return"
 
@@ -101,9 +99,8 @@ def test_a_journal_that_cannot_be_written_lets_nothing_begin(desk: Desk) -> None
 def test_a_reply_that_cannot_be_noted_is_settled_all_the_same(desk: Desk) -> None:
     made = desk.attempt(claimed())
     assert made.begin([None])
-    os.close(desk.journal._fd)
-    desk.journal._fd = os.open("/dev/full", os.O_WRONLY)
-    made.done([OK])
+    with full(desk.journal):
+        made.done([OK])
     assert desk.settlements[0].decisions["a@x.example"].event == "accept"
 
 

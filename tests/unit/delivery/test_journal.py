@@ -1,7 +1,6 @@
 """The journal: what a dead process had begun and heard is found, a living one's is left alone, and doubt is not hidden."""
 
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -13,9 +12,9 @@ import msgspec
 import pytest
 
 from posthouse.delivery import journal as module
-from posthouse.delivery.journal import LARGE, Abandoned, Begin, Header, Journal, Reply, abandoned, boot_id
+from posthouse.delivery.journal import ROOM, Abandoned, Begin, Header, Journal, Reply, abandoned, boot_id
 from posthouse.mail.outcome import Outcome, classify
-from tests.unit.delivery.parts import eventually
+from tests.unit.delivery.parts import SizeLimit, eventually
 
 OK = classify(250, "2.0.0", "ok")
 NO = classify(550, "5.1.1", "no such user")
@@ -57,7 +56,7 @@ def journal(tmp_path: Path) -> Journal:
 
 def die(journal: Journal) -> None:
     """Lets go of the lock as the death of a process does: nothing more is written."""
-    os.close(journal._fd)
+    journal._let_go()
 
 
 def test_what_was_begun_and_heard_is_found_after_death(journal: Journal, tmp_path: Path) -> None:
@@ -118,7 +117,7 @@ def test_one_that_its_owner_replaces_while_we_look_is_left_alone(
     def open_and_be_overtaken(path, flags: int) -> int:
         monkeypatch.undo()
         fd = open_file(path, flags)
-        journal._rewrite()
+        journal._create(before=journal._let_go)
         return fd
 
     monkeypatch.setattr(os, "open", open_and_be_overtaken)
@@ -197,47 +196,40 @@ def test_once_large_it_is_written_anew_with_what_is_unsettled(journal: Journal, 
     journal.begin("kept", 7, "t:", {"a@x.example": None})
     journal.reply("kept", 7, {"a@x.example": OK})
     largest = 0
-    for number in range(LARGE // 10_000 + 50):
+    for number in range(ROOM // 10_000 + 50):
         id = f"id-{number}"
         journal.begin(id, 1, "t:", {"a@x.example": None})
         journal.reply(id, 1, {"a@x.example": long})
         journal.settled([id])
         largest = max(largest, journal.path.stat().st_size)
         assert found(tmp_path) == [], "it is never free while its owner lives"
-    assert largest <= LARGE + 20_000
-    assert journal.path.stat().st_size < LARGE / 2
+    assert largest == ROOM
     assert [path.name for path in tmp_path.iterdir()] == ["worker.journal"]
     die(journal)
     (left,) = found(tmp_path)
     assert left.begun["kept"].fence == left.replies["kept"].fence == 7
 
 
-def test_what_does_not_fit_on_the_disk_is_refused_whole(journal: Journal, tmp_path: Path) -> None:
+def test_what_the_disk_has_no_room_for_is_refused_whole(journal: Journal, tmp_path: Path) -> None:
     """Half a frame would hide all that follows: begin raises, and the journal goes on with what was whole."""
+    long = classify(250, None, "x" * (ROOM // 2))
     journal.begin("one", 1, "t:", {"a@x.example": None})
-    room = journal.path.stat().st_size + 30
-    with SizeLimit(room), pytest.raises(OSError):
-        journal.begin("two", 1, "t:", {"b@x.example": None})
+    with SizeLimit(ROOM):
+        journal.reply("one", 1, {"a@x.example": long})
+        with pytest.raises(OSError):
+            journal.begin("two", 1, "t:", {"b@x.example": long})
     journal.begin("three", 1, "t:", {"c@x.example": None})
     die(journal)
     (left,) = found(tmp_path)
     assert list(left.begun) == ["one", "three"]
+    assert list(tmp_path.iterdir()) == [journal.path]
 
 
-class SizeLimit:
-    """No file of this process grows beyond so many bytes: a write is cut short, as on a full disk."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-
-    def __enter__(self) -> None:
-        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        self._handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (self._size, self._before[1]))
-
-    def __exit__(self, *_: object) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
-        signal.signal(signal.SIGXFSZ, self._handler)
+def test_an_entry_larger_than_the_room_is_kept(journal: Journal, tmp_path: Path) -> None:
+    journal.begin("one", 1, "t:", {"a@x.example": classify(550, None, "x" * (2 * ROOM))})
+    journal.begin("two", 1, "t:", {"b@x.example": None})
+    die(journal)
+    assert list(found(tmp_path)[0].begun) == ["one", "two"]
 
 
 CHILD = """

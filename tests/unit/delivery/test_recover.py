@@ -1,6 +1,5 @@
 """After a worker's death: what its journal tells is settled at once; what nobody can tell is unknown."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -48,7 +47,7 @@ class Deceased:
 
     async def settled(self, policy: Policy = AT_ONCE) -> int:
         """It dies, and is found by another."""
-        os.close(self.journal._fd)
+        self.journal._let_go()
         return await settle_journals(
             self.folder, self.store, policy, lambda s, message: self.told.append((s, message))
         )
