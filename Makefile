@@ -6,17 +6,17 @@ UV_VERSION := 0.13.9
 UV := .venv/uv/bin/uv
 READY := .venv/ready
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock
+.PHONY: help run test check bench bench-large proto lock
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help: ## list these targets
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: $(READY) ## start Posthouse in one process on SQLite and send a first mail through it; Ctrl-C ends it
 	@exec $(BIN)/python -m posthouse.cli serve --welcome
 
 test: $(READY) ## install and start the services that the tests need, and run every test
-	@$(BIN)/python scripts/services run --only postfix -- $(BIN)/pytest -n 2
+	@$(BIN)/python scripts/services run --only postfix,postgres,elasticsearch,exim,promtool,rabbitmq,redis,node -- $(BIN)/pytest -n 2
 
 check: $(READY) ## format, lint, types, imports, and the state diagram
 	$(BIN)/ruff format --check .
@@ -25,15 +25,21 @@ check: $(READY) ## format, lint, types, imports, and the state diagram
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/diagram.py --check
 
-bench: $(READY) ## measure: accept, delivery, the SMTP client, MIME, memory
-	@$(BIN)/python scripts/services run --only postfix,wrk -- $(BIN)/python -m benchmarks
+bench: $(READY) ## measure each deployment: accept, delivery, memory, logs of 1,000,000, and its parts
+	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postfix,wrk,postgres,redis -- $(BIN)/python -m benchmarks
+
+bench-large: $(READY) ## measure logs of 10,000,000 mails: hours, 50 GB of disk in /var/tmp
+	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres -- $(BIN)/python -m benchmarks logs_large logs_shared_large
+
+proto: $(READY) ## write posthouse/proto anew from records.proto
+	$(BIN)/python scripts/proto.py
 
 lock: $(UV) ## bring uv.lock up to date with pyproject.toml
 	$(UV) lock
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	@echo "Installing the Python packages of uv.lock into .venv"
-	@UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy $(UV) sync --frozen --quiet --python $(BIN)/python
+	@UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy $(UV) sync --frozen --all-extras --quiet --python $(BIN)/python
 	@touch $@
 
 $(UV):

@@ -7,7 +7,7 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import accept, company, delivery, latency, memory, mime, smtp_client
+from benchmarks import accept, company, delivery, large, latency, logs, memory, mime, shared, smtp_client
 from benchmarks.figure import Figure, header, row
 
 Benchmark = Callable[[bool], Sequence[Figure]]
@@ -16,15 +16,16 @@ Benchmark = Callable[[bool], Sequence[Figure]]
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(BENCHMARKS)}")
+    known = BENCHMARKS | LARGE
+    parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="one short round, for development")
     asked = parser.parse_args()
-    for name in set(asked.names) - set(BENCHMARKS):
-        parser.error(f"no benchmark is called {name}; there are {', '.join(BENCHMARKS)}")
+    for name in set(asked.names) - set(known):
+        parser.error(f"no benchmark is called {name}; there are {', '.join(known)}")
     print(header(), flush=True)
     for name in asked.names or BENCHMARKS:
         before = company.now()
-        for figure in BENCHMARKS[name](asked.quick):
+        for figure in known[name](asked.quick):
             print(row(figure), flush=True)
         others = company.strangers(before, company.now())
         print(f"  ({name}: other programs took {others:.1f} of {os.cpu_count()} cores)", flush=True)
@@ -44,6 +45,32 @@ def _delivery(quick: bool) -> Sequence[Figure]:
 
 def _memory(quick: bool) -> Sequence[Figure]:
     return memory.measure(1, 20_000) if quick else memory.measure(3, 100_000)
+
+
+def _large(quick: bool) -> Sequence[Figure]:
+    return large.measure(1, 3) if quick else large.measure(3, 10)
+
+
+def _logs(quick: bool) -> Sequence[Figure]:
+    return logs.measure(50_000, 100) if quick else logs.measure(1_000_000, 500)
+
+
+def _logs_shared(quick: bool) -> Sequence[Figure]:
+    return logs.measure_shared(20_000, 100) if quick else logs.measure_shared(1_000_000, 500)
+
+
+def _shared(quick: bool) -> Sequence[Figure]:
+    if quick:
+        return shared.measure(1, 3, mails=5_000, waiting=10_000, scaled=1_000)
+    return shared.measure(3, 10, mails=20_000, waiting=100_000, scaled=4_000)
+
+
+def _logs_large(quick: bool) -> Sequence[Figure]:
+    return logs.measure(10_000_000, 500)
+
+
+def _logs_shared_large(quick: bool) -> Sequence[Figure]:
+    return logs.measure_shared(10_000_000, 500)
 
 
 def _smtp_client(quick: bool) -> Sequence[Figure]:
@@ -90,7 +117,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": _memory,
     "mime": _mime,
     "smtp_client": _smtp_client,
+    "large": _large,
+    "logs": _logs,
+    "shared": _shared,
+    "logs_shared": _logs_shared,
 }
+LARGE: dict[str, Benchmark] = {"logs_large": _logs_large, "logs_shared_large": _logs_shared_large}
+"""Those that take hours and a lot of disk: only when they are named."""
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def _round(seconds: int) -> tuple[float, ...]:
         with house(place, DEAD, "--roles", "api") as served:
             alone = wrk(served.url, place, seconds)
         raw = commits_per_second(place / "posthouse.db", place / "raw.db", MAILS)
-    return fast, slow, alone, _storeless(seconds), raw
+    return fast, slow, alone, storeless(seconds), raw
 
 
 def _through_house(seconds: int, transport: str) -> float:
@@ -47,7 +47,8 @@ def _through_house(seconds: int, transport: str) -> float:
         return wrk(served.url, place, seconds)
 
 
-def _storeless(seconds: int) -> float:
+def storeless(seconds: int) -> float:
+    """Requests a second of the same route with everything but the store."""
     environ = CLEAN | {"POSTHOUSE_API_KEY": KEY, "POSTHOUSE_RATE_LIMIT": "off"}
     command = [sys.executable, "-m", "benchmarks.storeless"]
     with folder() as place, announced(command, place / "log", environ) as (url, _):

@@ -53,8 +53,8 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def house(folder: Path, transport: str, *arguments: str) -> Iterator[House]:
-    """`posthouse serve` with its state in `folder`, on SQLite, unlimited."""
+def house(folder: Path, transport: str, *arguments: str, **more: str) -> Iterator[House]:
+    """`posthouse serve` with its state in `folder`, on SQLite, unlimited; `more` are settings by their names."""
     settings = {
         "PORT": "0",
         "API_KEY": KEY,
@@ -64,6 +64,7 @@ def house(folder: Path, transport: str, *arguments: str) -> Iterator[House]:
         "STORE": f"sqlite:///{folder}/posthouse.db",
         "TRANSPORT": transport,
         "LOG": "json",
+        **{name.upper(): value for name, value in more.items()},
     }
     environ = CLEAN | {f"POSTHOUSE_{name}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "posthouse.cli", "serve", *arguments]

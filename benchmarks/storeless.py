@@ -14,8 +14,8 @@ import uvloop
 from posthouse.app import build_app
 from posthouse.config import read
 from posthouse.queue.store import StoreQueue
-from posthouse.roles import open_api
-from posthouse.server import Server, listen
+from posthouse.roles.api import open_api
+from posthouse.server import Server, listen_on
 from posthouse.store.base import ApiKey, Draft, Saved
 
 
@@ -43,7 +43,7 @@ async def serve() -> None:
     store = Forgetful()
     api = open_api(settings, cast(Any, store), cast(Any, store), StoreQueue(store.next_due), _ready)
     await api.gate.keys.start()
-    listener = listen("127.0.0.1", 0)
+    listener = listen_on("127.0.0.1", 0)
     async with contextlib.AsyncExitStack() as stack:
         server = Server(build_app(api), listener)
         await server.start()

@@ -1,38 +1,42 @@
-"""Role api as an ASGI app: the table of routes, health, and what is answered where no route is.
+"""Role api as an ASGI app: the table of routes, and what is answered where no route is.
 
 Everything comes in as arguments; starting and stopping is the business of roles, so the app has no lifespan.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
-import structlog
 from starlette.routing import Route as Path
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from posthouse.feedback.base import Hook
+from posthouse.feedback.receive import webhook_route
 from posthouse.mail.message import Message
-from posthouse.store.base import Store
+from posthouse.mail.retry import Policy
+from posthouse.store.base import Reads, Store
 from posthouse.submission.accept import Accept
-from posthouse.submission.answers import Answer, json_answer, send_answer
+from posthouse.submission.answers import Answer, send_answer
 from posthouse.submission.compose import Rules
-from posthouse.submission.emails import get_email, retry_email
-from posthouse.submission.endpoint import Endpoint, Gate, Route
-from posthouse.submission.logs import list_emails
+from posthouse.submission.emails import GET, RETRY, get_email, retry_email
+from posthouse.submission.endpoint import Endpoint, Gate, OpenRoute, Route
+from posthouse.submission.explain import EXPLAIN, explain_email
+from posthouse.submission.health import Ready, health_routes
+from posthouse.submission.logs import LIST, list_emails
+from posthouse.submission.metrics import NOT_WATCHED, OpenHere, Watching, far_route, near_route
 from posthouse.submission.problems import Problem
+from posthouse.submission.reference.routes import reference_routes
 from posthouse.submission.request import SendRequest
-from posthouse.submission.send import SendReply, send_email
+from posthouse.submission.send import SEND, SendReply, send_email
 
-READY_SECONDS = 5.0
-
-Ready = Callable[[], Awaitable[Mapping[str, str]]]
-"""Gives the parts that are not ready, each with a reason that may be shown: `{"store": "away"}`, `{}` when all are."""
+UNMATCHED = "unmatched"
+"""What counts as the route of a path that is not there."""
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What the api role is made of. `expire` is how many seconds a mail lives on after a retry; `now` gives
-    microseconds since 1970; `hint` tells the workers of mail that is due."""
+    microseconds since 1970; `policy` is the workers'; `hint` tells the workers of mail that is due; `reads` is
+    where lists are read, if not from the store."""
 
     store: Store
     accept: Accept
@@ -41,30 +45,47 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     ready: Ready
     now: Callable[[], int]
+    watching: Watching = NOT_WATCHED
+    policy: Policy = Policy()
     expire: float = 86_400.0
     send_reply: SendReply = 202
+    hooks: Sequence[Hook] = ()
+    reads: Reads | None = None
 
 
 def build_app(api: Api) -> ASGIApp:
     """The app of the role."""
+    table = routes(api)
     paths: dict[str, list[Route]] = {}
-    for route in routes(api):
+    for route in table:
         paths.setdefault(route.path, []).append(route)
     guarded = {path: Endpoint(api.gate, each) for path, each in paths.items()}
-    return _Paths({**guarded, **_health(api.ready)})
+    metrics = _metrics(api.gate, api.watching)
+    return _Paths({**guarded, **_open(open_routes(api, table)), **metrics}, api.watching)
 
 
-def build_health(ready: Ready) -> ASGIApp:
+def build_health(ready: Ready, gate: Gate, watching: Watching) -> ASGIApp:
     """What a process without the api role serves."""
-    return _Paths(_health(ready))
+    return _Paths({**_open(health_routes(ready)), **_metrics(gate, watching)}, watching)
 
 
-def _health(ready: Ready) -> dict[str, ASGIApp]:
-    return {"/livez": _Open(_live), "/readyz": _Open(lambda: _ready(ready))}
+def _metrics(gate: Gate, watching: Watching) -> dict[str, ASGIApp]:
+    near, far = near_route(watching), far_route(watching)
+    return {near.path: OpenHere(_Open(near.handler), Endpoint(gate, [far]))}
+
+
+def _open(table: Sequence[OpenRoute]) -> dict[str, ASGIApp]:
+    return {route.path: _Open(route.handler) for route in table}
+
+
+def open_routes(api: Api, table: Sequence[Route]) -> list[OpenRoute]:
+    """The table of routes without a key, among them the reference of these and those in `table`."""
+    others = [*health_routes(api.ready), near_route(api.watching)]
+    return [*others, *reference_routes(table, others)]
 
 
 def routes(api: Api) -> list[Route]:
-    """The table of routes."""
+    """The table of routes with a key."""
     return [
         Route(
             method="POST",
@@ -72,39 +93,49 @@ def routes(api: Api) -> list[Route]:
             scope="send",
             request=SendRequest,
             handler=send_email(api.accept, api.rules, api.send_reply, api.now),
-            summary="Send a mail",
+            doc=SEND,
         ),
         Route(
             method="GET",
             path="/email/logs",
             scope="logs",
-            handler=list_emails(api.store, api.now),
-            summary="List mails, by page or by cursor",
+            handler=list_emails(api.reads or api.store, api.now),
+            doc=LIST,
         ),
         Route(
             method="GET",
             path="/emails/{id}",
             scope="logs",
             handler=get_email(api.store, api.now),
-            summary="Show a mail",
+            doc=GET,
+        ),
+        Route(
+            method="GET",
+            path="/emails/{id}/explain",
+            scope="logs",
+            handler=explain_email(api.store, api.policy, api.now),
+            doc=EXPLAIN,
         ),
         Route(
             method="POST",
             path="/emails/{id}/retry",
             scope="send",
             handler=retry_email(api.store, api.hint, api.expire, api.now),
-            summary="Send a failed mail again",
+            doc=RETRY,
         ),
+        *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
     ]
 
 
 class _Paths:
     """Finds a path without parameters by its name, which costs a tenth of a walk through the table; else walks."""
 
-    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._named = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
-        table = [Path(path, endpoint) for path, endpoint in endpoints.items()]
-        self._table = Router(table, redirect_slashes=False, default=_Unknown())
+    def __init__(self, endpoints: Mapping[str, ASGIApp], watching: Watching) -> None:
+        watched = {path: watching.route(path, endpoint) for path, endpoint in endpoints.items()}
+        self._named = {path: endpoint for path, endpoint in watched.items() if "{" not in path}
+        table = [Path(path, endpoint) for path, endpoint in watched.items()]
+        unknown = watching.route(UNMATCHED, _Unknown())
+        self._table = Router(table, redirect_slashes=False, default=unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._named.get(scope["path"]) if scope["type"] == "http" else None
@@ -126,7 +157,7 @@ class _Open:
             reply = Problem("method-not-allowed", "See Allow.", headers=[allow]).answer()
         else:
             reply = await self._handler()
-        await send_answer(send, reply, head=method == "HEAD", more=[(b"cache-control", b"no-store")])
+        await send_answer(send, reply, head=method == "HEAD")
 
 
 class _Unknown:
@@ -138,23 +169,3 @@ class _Unknown:
             return
         reply = Problem("not-found", "There is no such path.").answer()
         await send_answer(send, reply, head=scope["method"] == "HEAD")
-
-
-async def _live() -> Answer:
-    return json_answer(200, {"status": "ok"})
-
-
-async def _ready(ready: Ready) -> Answer:
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            missing = await ready()
-    except TimeoutError:
-        missing = {"readiness": "no answer in time"}
-    except Exception:
-        structlog.get_logger().exception("readiness could not be asked")
-        missing = {"readiness": "could not be asked"}
-    if not missing:
-        return json_answer(200, {"status": "ok"})
-    parts = [{"part": part, "detail": detail} for part, detail in missing.items()]
-    text = f"Not ready: {', '.join(missing)}."
-    return Problem("not-ready", text, more={"parts": parts}, headers=[(b"retry-after", b"1")]).answer()

@@ -1,8 +1,9 @@
 """Batcher: concurrent calls coalesced into one batch call (group commit), without adding delay.
 
 Rules: an idle Batcher flushes at the end of the loop's turn; while a batch is in the air the next one gathers.
-Batches are bounded by count and by weight (an item heavier than the bound goes alone). When a batch fails for a
-reason that is its own, it is split until only the culprit fails; when the other side is away, all of it fails.
+Batches are bounded by count and by weight. An item heavier than the bound goes alone, and the light ones that came
+meanwhile go before the next heavy one. When a batch fails for a reason that is its own, it is split until only the
+culprit fails; when the other side is away, all of it fails.
 """
 
 import asyncio
@@ -40,18 +41,21 @@ class Batcher(Generic[Item, Result]):
         self._most, self._weight, self._room, self._room_weight = most, weight, room, room_weight
         self._weigh = weigh
         self._away = away
-        self._waiting: deque[tuple[Item, int, asyncio.Future[Result]]] = deque()
+        self._light: deque[tuple[Item, int, asyncio.Future[Result]]] = deque()
+        self._heavy: deque[tuple[Item, int, asyncio.Future[Result]]] = deque()
         self._waiting_weight = 0
+        self._was_light = False
         self._running: asyncio.Task[None] | None = None
 
     def add(self, item: Item) -> asyncio.Future[Result]:
         """A future of the item's result; raises Full at once when there is no room."""
         weight = self._weigh(item)
-        crowded = self._waiting_weight + weight > self._room_weight and self._waiting
-        if len(self._waiting) >= self._room or crowded:
+        waiting = len(self._light) + len(self._heavy)
+        crowded = self._waiting_weight + weight > self._room_weight and waiting
+        if waiting >= self._room or crowded:
             raise Full
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, weight, future))
+        (self._heavy if weight > self._weight else self._light).append((item, weight, future))
         self._waiting_weight += weight
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
@@ -64,23 +68,31 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._light or self._heavy:
                 await self._answer(self._next_batch())
         finally:
             self._running = None
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        if self._heavy and (self._was_light or not self._light):
+            self._was_light = False
+            return [self._taken(self._heavy)]
+        self._was_light = True
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         total = 0
-        while self._waiting and len(batch) < self._most:
-            item, weight, future = self._waiting[0]
-            if batch and total + weight > self._weight:
+        while self._light and len(batch) < self._most:
+            total += self._light[0][1]
+            if batch and total > self._weight:
                 break
-            self._waiting.popleft()
-            self._waiting_weight -= weight
-            total += weight
-            batch.append((item, future))
+            batch.append(self._taken(self._light))
         return batch
+
+    def _taken(
+        self, line: deque[tuple[Item, int, asyncio.Future[Result]]]
+    ) -> tuple[Item, asyncio.Future[Result]]:
+        item, weight, future = line.popleft()
+        self._waiting_weight -= weight
+        return item, future
 
     async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

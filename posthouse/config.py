@@ -5,6 +5,7 @@ the nearest known one. In posthouse.toml the names are those below, without the 
 """
 
 import difflib
+import ipaddress
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,8 +21,12 @@ from posthouse.mail.message import LANES, Lane
 from posthouse.mail.retry import ON_UNKNOWN, OnUnknown
 
 PREFIX = "POSTHOUSE_"
+FILE = "posthouse.toml"
+HIDDEN = "***"
+"""What is shown of a secret."""
 
 Seconds = Annotated[float, "seconds"]
+Age = Annotated[float | None, "seconds"]
 Size = Annotated[int, "bytes"]
 Rate = Annotated[tuple[int, float] | None, "rate"]
 Secret = Annotated[str | None, "secret"]
@@ -31,15 +37,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"  # where to listen
     port: int | None = None  # HTTP port; 8025 for `serve`, none for `worker`
+    grpc_port: int | None = None  # gRPC port; 50051 for `records`; `serve` has that role too if it is set
+    grpc_tls_cert: Path | None = None  # certificate chain of the gRPC port (PEM); none = no TLS
+    grpc_tls_key: Path | None = None  # its key
+    grpc_tls_ca: Path | None = None  # whose certificates clients must have; none = an API key is enough
     state_dir: Path = Path("state")  # journals, the inbox, the secret
     hostname: str = ""  # our name in EHLO and Message-ID; default this machine's
     from_: str = msgspec.field(default="", name="from")  # of mail that names none
     from_domains: tuple[str, ...] = ()  # sender domains that are allowed; empty = any
     return_path: str | None = None  # envelope sender; default the mail's own From
+    templates: Path | None = None  # folder of templates; none = mail brings what it says
     store: str = "sqlite:///posthouse.db"  # where the record lives
+    catalog: str | None = None  # where API keys are kept; default the store, or SQLite where it keeps none
+    replica: str | None = None  # a read replica of a PostgreSQL store, for lists; none = the store itself
     queue: str = "store:"  # how work reaches workers
     transport: str = "inbox:"  # how mail leaves; several URLs, separated by spaces, are tried in order
     api_key: Secret = None  # a key with full access, 16 characters or more
+    jwks_url: str | None = None  # where the keys of the tokens' issuer are; none = no tokens
+    jwt_audience: str | None = None  # what a token must be for
+    jwt_issuer: str | None = None  # who must have made it
+    webhook_secret: Secret = None  # what /webhooks/generic is signed with; several with spaces between
     rate_limit: Rate = (600, 60.0)  # requests per key, as 600/minute, or off
     max_body: Size = 40_000_000  # largest request
     max_text: Size = 10_000_000  # largest subject + headers + text + html of one mail
@@ -52,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grace: Seconds = 25.0  # how long a stop may take
     concurrency: int | None = None  # SMTP transactions at once per process; default the pools' sum
     on_unknown: dict[Lane, OnUnknown] = msgspec.field(default_factory=lambda: dict(ON_UNKNOWN))
+    on_queue_failure: Literal["defer", "reject"] = "defer"  # what the caller hears when the queue is away
+    report: Literal["store", "events"] = "store"  # whether workers write outcomes or tell them to `records`
+    republish: Seconds = 60.0  # how long a mail nobody took waits until `records` publishes its event again
+    keep_bodies: Age = None  # how long closed mail keeps what it says; none = for ever
+    keep_records: Age = None  # how long closed mail is kept at all; none = for ever
     log: Literal["json", "text", "auto"] = (
         "auto"  # form of the log lines; auto = text on a terminal, else json
     )
@@ -67,12 +89,7 @@ class BadSettings(Exception):
 
 def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> tuple[Settings, list[str]]:
     """The settings and the warnings about what was not understood; raises BadSettings."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in (os.environ if environ is None else environ).items()
-        if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}BENCH_"))
-    }
-    merged: dict[str, Any] = {**_file((folder or Path()) / "posthouse.toml"), **given}
+    merged: dict[str, Any] = {**_file(folder), **_environment(environ)}
     kinds = get_type_hints(Settings, include_extras=True)
     fields = {field.encode_name: field.name for field in msgspec.structs.fields(Settings)}
     values: dict[str, Any] = {}
@@ -92,7 +109,51 @@ def read(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     return _completed(Settings(**values)), warnings
 
 
-def _file(path: Path) -> dict[str, Any]:
+class Effective(msgspec.Struct, frozen=True):
+    """A setting as it holds: its value safe to show, and its `source`: environment, posthouse.toml or default."""
+
+    name: str
+    value: Any
+    source: str
+
+
+def effective(
+    settings: Settings, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> list[Effective]:
+    """All settings, and where each came from; secrets, and passwords within URLs, are not shown."""
+    given, written = _environment(environ), _file(folder)
+    kinds = get_type_hints(Settings, include_extras=True)
+
+    def row(name: str, field: str) -> Effective:
+        value = getattr(settings, field)
+        secret = kinds[field] == Secret and value is not None
+        source = "environment" if name in given else FILE if name in written else "default"
+        return Effective(f"{PREFIX}{name.upper()}", HIDDEN if secret else _safe(value), source)
+
+    return [row(field.encode_name, field.name) for field in msgspec.structs.fields(Settings)]
+
+
+def _safe(value: Any) -> Any:
+    """A value without the passwords and tokens that URLs in it may hold."""
+    if not isinstance(value, str):
+        return str(value) if isinstance(value, Path) else value
+    value = re.sub(r"(://[^:/?#@\s]*):\S*@", rf"\1:{HIDDEN}@", value)
+    value = re.sub(r"(://)[^:/?#@\s]+@", rf"\1{HIDDEN}@", value)
+    return re.sub(
+        r"(?i)([?&](?!token_file=)[^=&\s]*(?:pass|secret|token|key)[^=&\s]*=)[^&\s]*", rf"\1{HIDDEN}", value
+    )
+
+
+def _environment(environ: Mapping[str, str] | None) -> dict[str, str]:
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in (os.environ if environ is None else environ).items()
+        if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}TEST_", f"{PREFIX}BENCH_"))
+    }
+
+
+def _file(folder: Path | None) -> dict[str, Any]:
+    path = (folder or Path()) / FILE
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -129,14 +190,48 @@ def _beyond(values: Mapping[str, Any]) -> list[str]:
     key = values.get("api_key")
     if key is not None and len(key) < 16:
         problems.append(f"{PREFIX}API_KEY: is shorter than 16 characters")
-    for name in ("attempts", "lease", "concurrency"):
+    problems += _tokens(values)
+    for name in ("attempts", "lease", "republish", "concurrency"):
         if name in values and values[name] <= 0:
             problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
     if "transport" in values and not values["transport"].split():
         problems.append(f"{PREFIX}TRANSPORT: names no transport")
-    if values.get("port") is not None and not 0 <= values["port"] <= 65535:
-        problems.append(f"{PREFIX}PORT: is not a port")
+    for name in ("port", "grpc_port"):
+        if values.get(name) is not None and not 0 <= values[name] <= 65535:
+            problems.append(f"{PREFIX}{name.upper()}: is not a port")
+    for name, other in (("cert", "key"), ("key", "cert"), ("ca", "cert")):
+        if f"grpc_tls_{name}" in values and f"grpc_tls_{other}" not in values:
+            needed = f"{PREFIX}GRPC_TLS_{other.upper()}"
+            problems.append(f"{PREFIX}GRPC_TLS_{name.upper()}: goes together with {needed}")
     return problems
+
+
+def _tokens(values: Mapping[str, Any]) -> list[str]:
+    """Tokens need all three settings, and keys that nobody on the way can exchange."""
+    url = values.get("jwks_url")
+    if url is None:
+        return []
+    problems = [] if _trustworthy(url) else [f"{PREFIX}JWKS_URL: must be an https URL, or http on loopback"]
+    missing = [name for name in ("jwt_audience", "jwt_issuer") if not values.get(name)]
+    return problems + [f"{PREFIX}{name.upper()}: is needed with {PREFIX}JWKS_URL" for name in missing]
+
+
+def _trustworthy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or re.search(r"[\x00-\x20\x7f]", url):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _convert(kind: Any, raw: Any) -> Any:
@@ -211,6 +306,7 @@ _CONVERTERS: dict[Any, Callable[[str], Any]] = {
     int: _whole,
     int | None: _whole,
     Path: Path,
+    Path | None: Path,
     tuple[str, ...]: _words,
     dict[Lane, OnUnknown]: _on_unknown,
     "seconds": seconds,

@@ -18,8 +18,8 @@ import msgspec
 from posthouse.app import build_app
 from posthouse.config import Settings
 from posthouse.queue.registry import open_queue
-from posthouse.roles import open_api, opened_store
-from posthouse.store.registry import open_catalog
+from posthouse.roles.api import open_api
+from posthouse.roles.opened import opened_catalog, opened_store
 
 HTTP_SECONDS = 30.0
 
@@ -68,9 +68,9 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     """Asks the app in this process, with a key of its own; a running worker finds the mail by itself."""
     key = secrets.token_urlsafe(32)
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
-    async with opened_store(settings) as store:
+    async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
         queue = open_queue("store:", store.next_due)
-        api = open_api(settings, store, open_catalog(settings.store, store), queue, _always_ready)
+        api = open_api(settings, store, catalog, queue, _always_ready)
         app = build_app(api)
 
         async def desk(method: str, path: str, body: Any) -> Reply:

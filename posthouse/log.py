@@ -6,6 +6,8 @@ A line that finds LINES others waiting is dropped and counted; the count is told
 import queue
 import sys
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import msgspec
@@ -72,6 +74,20 @@ def configure(style: str, level: int = 20) -> LineWriter:
         cache_logger_on_first_use=True,
     )
     return writer
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """For commands: stdout is their answer, and they tell themselves what is wrong. Only errors are told, on stderr."""
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(40),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _json(_: Any, __: str, event: Any) -> bytes:

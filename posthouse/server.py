@@ -20,19 +20,37 @@ class PortTaken(Exception):
     """The address cannot be listened on; the text says which and why."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises PortTaken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def listen_on(host: str, port: int, *, beside: bool = False) -> socket.socket:
+    """A listening socket; raises PortTaken. With `beside` another Posthouse may listen there too, so that a new version
+    takes connections before the old one stops, and none is refused; without it, that is said to be a mistake."""
     try:
-        listener.bind((host, port))
+        if not beside and port:
+            _bound(host, port, shared=False).close()
+        listener = _bound(host, port, shared=True)
     except OSError as error:
-        listener.close()
         raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from None
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Only sockets that are all shared may be bound to one address."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def shown_host(host: str) -> str:
+    """A host as a URL has it."""
+    return f"[{host}]" if ":" in host else host
 
 
 class Server:

@@ -5,7 +5,7 @@ import mimetypes
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from posthouse.check import Check
+from posthouse.config import Effective
 from posthouse.mail.message import SECOND
+from posthouse.store.audit import Audited
 from posthouse.store.base import ApiKey, Overview
 from posthouse.transport.inbox import Captured, text_of
 
@@ -63,6 +66,56 @@ def brief(record: dict[str, Any]) -> None:
     show({name: record.get(name) for name in names if record.get(name) is not None})
 
 
+def explained(answer: dict[str, Any]) -> None:
+    """Why a mail is where it is."""
+    if not on_terminal():
+        show(answer)
+        return
+    for sentence in answer["explanation"]:
+        say(sentence)
+
+
+def audited(seen: Audited) -> int:
+    """What an audit found; 1 when something is wrong."""
+    if not on_terminal():
+        show(seen)
+    else:
+        _table(("id", "what is wrong"), [(each.id or "", each.fault) for each in seen.findings])
+        more = f", of which {len(seen.findings)} are listed" if seen.wrong > len(seen.findings) else ""
+        say(f"{seen.records} records, {seen.wrong or 'nothing'} wrong{more}.")
+    return 1 if seen.wrong else 0
+
+
+def checked(check: Check) -> None:
+    """A line of a diagnosis, as soon as it is known."""
+    if on_terminal():
+        say(f"{check.verdict:<5} {check.part}: {check.found}")
+        say(f"      {check.advice}") if check.advice else None
+
+
+def diagnosed(checks: Sequence[Check]) -> int:
+    """All of it; 1 when something fails."""
+    failed = sum(check.verdict == "fail" for check in checks)
+    if not on_terminal():
+        show({"ok": not failed, "checks": checks})
+    return 1 if failed else 0
+
+
+def settings(rows: Sequence[Effective]) -> None:
+    """The settings, each with its source."""
+    if not on_terminal():
+        show({row.name: {"value": row.value, "source": row.source} for row in rows})
+        return
+    _table(("setting", "value", "from"), [(row.name, _written(row.value), row.source) for row in rows])
+
+
+def _written(value: Any) -> str:
+    """A setting's value for a person."""
+    if value is None or value == ():
+        return "-"
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def table(answer: dict[str, Any]) -> None:
     """A page of records."""
     if not on_terminal():
@@ -92,11 +145,11 @@ def mails(captured: Sequence[Captured], full: bool) -> None:
                 "from": mail.sender,
                 "to": list(mail.recipients),
             }
-            show({**value, "subject": subject, "text": text, "data": mail.data.decode("ascii", "replace")})
+            show({**value, "subject": subject, "text": text, "data": mail.data.decode("utf-8", "replace")})
 
 
-def overview(seen: Overview, now: int) -> None:
-    """What waits, failed, is unknown."""
+def overview(seen: Overview, now: int, hints: Mapping[str, int] | None = None) -> None:
+    """What waits, failed, is unknown; and the hints that wait in each lane of the queue, where they are known."""
     age = None if seen.oldest_due_at is None else round((now - seen.oldest_due_at) / SECOND, 1)
     waiting = seen.states["pending"] + seen.states["sending"] + seen.states["deferred"]
     failed = seen.states["failed"] + seen.states["bounced"]
@@ -107,12 +160,14 @@ def overview(seen: Overview, now: int) -> None:
         "unknown": seen.states["unknown"],
     }
     if not on_terminal():
-        show({**summary, "states": seen.states})
+        show({**summary, "states": seen.states, **({} if hints is None else {"hints": hints})})
         return
     _table(
         ("", ""),
         [(name.replace("_", " "), "-" if value is None else value) for name, value in summary.items()],
     )
+    if hints is not None:
+        _table(("lane", "hints in the queue"), list(hints.items()))
     _table(("state", "messages"), [(state, count) for state, count in seen.states.items() if count])
 
 

@@ -4,16 +4,28 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "ADDING.md", "CHANGELOG.md", "docs/architecture.md", "docs/reference.md")
+PAGES = (
+    "README.md",
+    "ADDING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/reference.md",
+    "docs/client.md",
+    "docs/smtp.md",
+    "docs/metrics.md",
+    "docs/operations.md",
+    "docs/grpc.md",
+)
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 _FIRST_CELL = re.compile(r"^\| `([^`]+)` \|", re.M)
 
 
-def blocks(page: str) -> list[tuple[str, str]]:
-    """The fenced blocks of a page, in order: language and text."""
-    return _BLOCK.findall((ROOT / page).read_text())
+def blocks(page: str, section: str = "") -> list[tuple[str, str]]:
+    """The fenced blocks of a page, or of its `section` alone, in order: language and text."""
+    text = (ROOT / page).read_text()
+    return _BLOCK.findall(text.partition(f"\n## {section}\n")[2].partition("\n## ")[0] if section else text)
 
 
 def links(page: str) -> list[Path]:

@@ -24,8 +24,9 @@ HANDED_BACK = 1.0
 
 
 class Attempt:
-    """`lease_until` is on elapsed_clock; `loaded` is what of the memory for contents it takes, in bytes. `finished`
-    gets the attempt and its settlement, once."""
+    """`lease_until` is on elapsed_clock, as are `started` and `handed`, when it was leased and given to a transport;
+    `loaded` is what of the memory for contents it takes, in bytes. `finished` gets the attempt and its settlement,
+    once."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Attempt:
         self.recipients: Sequence[str] = [r.email for r in message.recipients if r.state == "sending"]
         self.lease_until = lease_until
         self.started = elapsed_clock()
+        self.handed: float | None = None
         self.sender = ""
         self.data = b""
         self.loaded = 0

@@ -18,12 +18,14 @@ PROBE_MOST = 10.0
 
 
 class Breaker:
-    """Watches one transport. `closed` is set while mail may be handed to it; `told` is called at every turn."""
+    """Watches one transport. `closed` is set while mail may be handed to it; `openings` counts how often it was
+    not any more; `told` is called at every turn."""
 
     def __init__(self, transport: Transport, outage: float, told: Callable[[str, str], None]) -> None:
         self.transport = transport
         self.closed = asyncio.Event()
         self.closed.set()
+        self.openings = 0
         self._outage = outage
         self._told = told
         self._failures = 0
@@ -55,6 +57,7 @@ class Breaker:
             await asyncio.wait([self._probing])
 
     def _open(self, why: str) -> None:
+        self.openings += 1
         self.closed.clear()
         self._told("transport away", why)
         self._probing = asyncio.get_running_loop().create_task(self._probe())

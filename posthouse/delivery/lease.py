@@ -15,6 +15,9 @@ from posthouse.delivery.clock import elapsed_clock
 from posthouse.mail.errors import StoreAway
 from posthouse.store.base import Store
 
+WAITING = 600.0
+"""Seconds that a mail may wait here, for its content, its template or a transport, before its lease is let go."""
+
 
 class Renewal:
     """Keeps the leases that `held` lists alive, for `owner`, `lease` seconds at a time."""
@@ -63,5 +66,5 @@ class Renewal:
             attempt.lease_until = at + self._lease if id in renewed else 0.0
 
     def _needs(self, attempt: Attempt, at: float) -> bool:
-        limit = attempt.breaker.transport.limit if attempt.breaker else self._lease
+        limit = attempt.breaker.transport.limit if attempt.breaker else max(WAITING, self._lease)
         return attempt.lease_until - at < self._lease / 2 and at - attempt.started < limit

@@ -2,24 +2,28 @@
 
 Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. Under
 load the mails are built in another process (delivery.build); one over LARGE on a thread, two at a time, so that the
-loop is never held up. What cannot be written as a mail is refused with the reason; what no transport can take now is
-given back.
+loop is never held up. What a template gives (delivery.render) is kept before it is first sent, so a resend is the same
+mail. What cannot be written as a mail is refused with the reason; what no transport can take now is given back.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import structlog
 
+from posthouse.delivery.apart import Away
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
-from posthouse.delivery.build import Builder, BuilderAway
+from posthouse.delivery.build import Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
+from posthouse.delivery.render import Renderer
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.outcome import Outcome, refused
+from posthouse.mail.template import is_rendered
 from posthouse.store.base import Store
 
 CHUNK = 32
@@ -39,7 +43,8 @@ Loaded = tuple[Attempt, Content]
 
 
 class Loader:
-    """`choose` gives the breaker of a usable transport or None; `give_back` takes what cannot go now, with why."""
+    """`choose` gives the breaker of a usable transport or None; `give_back` takes what cannot go now, with why;
+    `templates` is their folder, if there is one."""
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Loader:
         choose: Callable[[], Breaker | None],
         give_back: Callable[[Attempt, str], None],
         return_path: str | None,
+        templates: Path | None = None,
     ) -> None:
         self._store, self._choose, self._give_back, self._return_path = store, choose, give_back, return_path
         self._waiting: tuple[deque[Attempt], deque[Attempt]] = (deque(), deque())
@@ -54,6 +60,7 @@ class Loader:
         self._loaded = 0
         self._threads = asyncio.Semaphore(2)
         self._builder = Builder()
+        self._renderer = Renderer(templates)
         self._ahead = asyncio.Semaphore(AHEAD)
         self._building: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -91,6 +98,7 @@ class Loader:
                     await self._changed.wait()
         finally:
             await self._builder.stop()
+            self._renderer.stop()
 
     def _next_chunk(self) -> list[Attempt]:
         chunk: list[Attempt] = []
@@ -123,15 +131,21 @@ class Loader:
             await self._build_here(mails)
 
     def _sorted_out(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> Iterator[Loaded]:
-        """What is to be built with the rest: a large one is built by itself, one without content is settled."""
+        """What is to be built with the rest: a large one is built by itself, what has a template is rendered, one
+        without content is settled."""
+        unrendered: list[Loaded] = []
         for attempt in chunk:
             content = contents.get(attempt.id)
             if content is None:
                 attempt.settle([refused("its content is no longer kept")] * len(attempt.recipients))
+            elif not is_rendered(content):
+                unrendered.append((attempt, content))
             elif attempt.message.size > LARGE:
                 self._start(self._build_large(attempt, content))
             else:
                 yield attempt, content
+        if unrendered:
+            self._start(self._render(unrendered))
 
     def _start(self, building: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(building)
@@ -142,7 +156,7 @@ class Loader:
         """In the other process, while the next chunk is loaded; whatever goes wrong there, they are built."""
         try:
             data = await self._builder.build([(attempt.message, content) for attempt, content in mails])
-        except BuilderAway:
+        except Away:
             await self._build_here(mails)
         except Exception:
             structlog.get_logger("delivery").exception("builder stumbled")
@@ -153,6 +167,36 @@ class Loader:
             )
         finally:
             self._ahead.release()
+
+    async def _render(self, mails: list[Loaded]) -> None:
+        """In its own process; what came of it is kept before any of it is sent."""
+        try:
+            built = await self._renderer.render([(attempt.message, content) for attempt, content in mails])
+            kept = await self._store.keep(
+                [
+                    (attempt.id, attempt.message.fence, each.content)
+                    for (attempt, _), each in zip(mails, built, strict=True)
+                    if each.content is not None
+                ]
+            )
+        except Exception as error:
+            self._not_rendered(mails, error)
+            return
+        ready: list[Attempt] = []
+        for (attempt, content), each in zip(mails, built, strict=True):
+            if each.content is not None and attempt.id not in kept:
+                self._give_back(attempt, "the lease is over")
+            elif self._written(attempt, content, each.data):
+                ready.append(attempt)
+        self._send(ready)
+
+    def _not_rendered(self, mails: list[Loaded], error: Exception) -> None:
+        why = "shutting down" if isinstance(error, Away) else "the store is away"
+        if not isinstance(error, Away | StoreAway):
+            why = "it could not be rendered: an error of ours"
+            structlog.get_logger("delivery").error("renderer stumbled", exc_info=error)
+        for attempt, _ in mails:
+            self._give_back(attempt, why)
 
     async def _build_here(self, mails: list[Loaded]) -> None:
         """A few at a time: requests that came meanwhile are answered before the next few."""
@@ -187,5 +231,6 @@ class Loader:
             attempt.breaker = breaker
             if breaker is None:
                 self._give_back(attempt, "shutting down" if self._closed else "no transport can be used")
+            attempt.handed = elapsed_clock()
         if breaker is not None:
             breaker.transport.send(attempts)

@@ -1,11 +1,12 @@
 """Addresses: read from what callers write, brought to the one form that is kept, and written for people to read.
 
-Rules: RFC 5321 lengths; dot-atom local parts only (no quotes, no literals); the domain as lower-case A-labels (IDNA
-2008), the local part as it was written. Nothing is asked of DNS. The names kept for tests and inner networks (.test,
+Rules: RFC 5321 lengths, in octets; dot-atom local parts only (no quotes, no literals); the domain as lower-case A-labels
+(IDNA 2008), the local part as it was written, in NFC where it is not ASCII (RFC 6532 §3.1). Nothing is asked of DNS. The names kept for tests and inner networks (.test,
 .local, .invalid, localhost) are taken, in ASCII. No error repeats what was given.
 """
 
 import re
+import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -21,7 +22,8 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What no address, name or header may hold: C0, DEL, C1, the line separators, and halves of surrogate pairs."""
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_UTEXT = rf"(?:{_ATEXT}|[\x80-\U0010ffff])"
+_LOCAL = re.compile(rf"{_UTEXT}+(?:\.{_UTEXT}+)*")
 # A plain address: no label longer than 63 or with hyphens in places three and four (xn-- and what looks like it),
 # a last label that ends with a letter, and none of the names that email-validator refuses, save ours.
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -81,17 +83,19 @@ def normalise(email: str) -> str:
     try:
         checked = validate_email(
             email,
-            allow_smtputf8=False,
             strict=True,
             check_deliverability=False,
             test_environment=True,  # takes .test; `_why` still refuses a domain without a dot
         )
     except (EmailNotValidError, ValueError):  # ValueError: what idna itself raises for hopeless input
         raise BadAddress(_why(email)) from None
-    domain = checked.ascii_domain or ""
-    if "." not in domain:
+    local, domain = email.rpartition("@")[0], checked.ascii_domain or ""
+    if not local.isascii():
+        local = checked.local_part
+    kept = f"{local}@{domain}"
+    if "." not in domain or len(local.encode()) > MAX_LOCAL or len(kept.encode()) > MAX_EMAIL:
         raise BadAddress(_why(email))
-    return f"{email.rpartition('@')[0]}@{domain}"
+    return kept
 
 
 def _is_plain(email: str) -> bool:
@@ -129,11 +133,22 @@ def _why(email: str) -> str:
         (not domain, "an address needs a domain after its @"),
         ("@" in local and '"' not in local, "there must be one address only, with one @"),
         ('"' in local, "an address must not have quotes before its @"),
-        (not local.isascii(), "an address that is not ASCII before its @ cannot be mailed to yet (SMTPUTF8)"),
-        (not _LOCAL.fullmatch(local), "an address has something before its @ that must not be there"),
-        (len(local) > MAX_LOCAL, f"an address must not have more than {MAX_LOCAL} characters before its @"),
-        (len(email) > MAX_EMAIL, f"an address must not be longer than {MAX_EMAIL} characters"),
+        (not _is_local(local), "an address has something before its @ that must not be there"),
+        (_octets(local) > MAX_LOCAL, f"an address must not have more than {MAX_LOCAL} octets before its @"),
+        (
+            _octets(local) + 1 + len(domain) > MAX_EMAIL,
+            f"an address must not be longer than {MAX_EMAIL} octets",
+        ),
         (domain.startswith("["), "an address must have a domain name after its @, not an IP address"),
         ("." not in domain, "the domain of an address needs a dot"),
     )
     return next((text for wrong, text in reasons if wrong), "the domain of an address is not valid")
+
+
+def _is_local(local: str) -> bool:
+    """A dot-atom of visible characters, the first of which is no mark that belongs to one before it."""
+    return bool(_LOCAL.fullmatch(local)) and local.isprintable() and unicodedata.category(local[0])[0] != "M"
+
+
+def _octets(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

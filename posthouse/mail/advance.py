@@ -9,6 +9,7 @@ import msgspec
 
 from posthouse.mail.lifecycle import OPEN, Event, advance, allows
 from posthouse.mail.message import HistoryEntry, Message, Recipient
+from posthouse.mail.notice import MOVES, Notice
 from posthouse.mail.outcome import refused
 from posthouse.mail.retry import Decision, until
 
@@ -26,14 +27,17 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker has to say of one message it held under `fence`: a decision for each address it tried.
 
     `lost` is true when it is said on behalf of a worker that died holding the message: that counts as a loss,
-    whereas a settled attempt of a living worker clears the losses.
+    whereas a settled attempt of a living worker clears the losses. Without a `fence` it is the word of a foreign
+    worker, who never claimed, on its attempt number `attempt`. `everyone` is for those that `decisions` do not name.
     """
 
     id: str
-    fence: int
+    fence: int | None
     transport: str | None = None
     decisions: dict[str, Decision]
     lost: bool = False
+    everyone: Decision | None = None
+    attempt: int | None = None
 
 
 def accept(message: Message, now: int, expire: float, *, after: int = 0) -> None:
@@ -64,12 +68,21 @@ def renew(message: Message, lease_until: int) -> None:
     message.version += 1
 
 
+def fits(message: Message, settlement: Settlement) -> bool:
+    """Whether a settlement is good: its fence still stands, or lifecycle alone decides."""
+    return settlement.fence is None or (message.owner is not None and message.fence == settlement.fence)
+
+
 def settle(message: Message, settlement: Settlement, now: int) -> None:
     """Writes what an attempt gave. Recipients that nothing was said of go back as they were, nothing spent."""
+    if settlement.fence is None:
+        _report(message, settlement, now)
+        return
     waits: list[float] = []
     tried = False
     for recipient in message.recipients:
-        decision = settlement.decisions.get(recipient.email)
+        everyone = settlement.everyone if recipient.state == "sending" else None
+        decision = settlement.decisions.get(recipient.email, everyone)
         if decision is None or decision.event in _GIVEN_BACK:
             if recipient.state == "sending":
                 give_back(recipient)
@@ -79,9 +92,40 @@ def settle(message: Message, settlement: Settlement, now: int) -> None:
         tried = tried or decision.tried
         _apply(message, recipient, decision, settlement.transport, now)
         waits.append(decision.wait)
+        message.provider_message_id = decision.outcome.provider_message_id or message.provider_message_id
     _note_loss(message, settlement, tried, now)
     message.owner = None
     close(message, now, until(now, max(waits, default=0.0)))
+
+
+def _report(message: Message, settlement: Settlement, now: int) -> None:
+    """Writes what a foreign worker told, as far as it is news. A lease of ours goes on."""
+    waits: list[float] = []
+    for recipient in message.recipients:
+        decision = settlement.decisions.get(recipient.email, settlement.everyone)
+        number = settlement.attempt or recipient.attempts + 1
+        if decision is None or not _is_news(recipient, decision.event, number):
+            continue
+        decision = msgspec.structs.replace(decision, tried=number > recipient.attempts)
+        recipient.attempts = max(recipient.attempts, number - 1)
+        _apply(message, recipient, decision, settlement.transport, now)
+        waits.append(decision.wait)
+        message.provider_message_id = decision.outcome.provider_message_id or message.provider_message_id
+    if waits:
+        close(message, now, message.due_at if message.owner else until(now, max(waits)))
+
+
+def _is_news(recipient: Recipient, event: Event, attempt: int) -> bool:
+    """Events come doubled, late and out of order: of an attempt that is known only its end is news, and of older ones
+    only that the mail went out."""
+    if event in _GIVEN_BACK or not allows(recipient.state, event):
+        return False
+    if attempt > recipient.attempts:
+        return True
+    if advance(recipient.state, event) == recipient.state:
+        return False
+    ended = event in ("fail", "park") and recipient.state != "sending"
+    return event == "accept" or (attempt == recipient.attempts and ended)
 
 
 def release(message: Message, wait: float, now: int) -> None:
@@ -101,10 +145,44 @@ def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
         recipient.spent = recipient.waits = 0
         _remember(message, HistoryEntry(at=now, event="retry", recipient=recipient.email))
     if again:
+        if message.due_at is None:  # whoever held it will find that it was closed meanwhile
+            message.owner = None
         message.losses = 0
         message.expires_at = max(message.expires_at, until(now, expire_seconds))
         close(message, now, message.due_at if message.owner else now)
     return again
+
+
+def hear(message: Message, notice: Notice, now: int) -> bool:
+    """A provider tells what became of a recipient; whether that one is of this mail.
+
+    It may come before the worker's own word: a lease goes on, and its settlement finds the recipient moved."""
+    recipient = _named(message, notice.recipient)
+    if recipient is None:
+        return False
+    event = MOVES.get(notice.kind)
+    if event is not None and allows(recipient.state, event):
+        recipient.state = advance(recipient.state, event)
+        recipient.at = now
+        if recipient.state == "bounced":
+            recipient.code, recipient.error = notice.code, notice.text or "it came back"
+        if recipient.state == "delivered" and message.delivered_at is None:
+            message.delivered_at = min(max(notice.at, message.created_at), now)
+    _remember(
+        message,
+        HistoryEntry(
+            at=now, event=notice.kind, recipient=recipient.email, code=notice.code, text=notice.text or None
+        ),
+    )
+    close(message, now, message.due_at)
+    return True
+
+
+def _named(message: Message, email: str) -> Recipient | None:
+    """The recipient of this address: as it is written or, as providers change the case, nearly so."""
+    exact = [recipient for recipient in message.recipients if recipient.email == email]
+    folded = [recipient for recipient in message.recipients if recipient.email.lower() == email.lower()]
+    return next(iter(exact or folded), None)
 
 
 def give_back(recipient: Recipient) -> None:

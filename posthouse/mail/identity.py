@@ -1,9 +1,11 @@
 """A message's identity: its id, a UUIDv7 (RFC 9562 §5.7) that only grows within a process, and its Message-ID."""
 
+import re
 from collections.abc import Callable
 
 _RANDOM_BITS = 74
 _STEP_BITS = 32
+_UUID7 = re.compile("([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 def id_maker(now_ms: Callable[[], int], random_bits: Callable[[int], int]) -> Callable[[], str]:
@@ -25,6 +27,17 @@ def id_maker(now_ms: Callable[[], int], random_bits: Callable[[int], int]) -> Ca
 def message_id(id: str, hostname: str) -> str:
     """The Message-ID that a message keeps for ever, with its angle brackets (RFC 5322 §3.6.4)."""
     return f"<{id}@{hostname}>"
+
+
+def id_of(message_id: str) -> str:
+    """The id of the message that has this Message-ID, with or without its angle brackets."""
+    return message_id.strip().removeprefix("<").rpartition("@")[0]
+
+
+def made_at(id: str) -> int | None:
+    """When an id of ours was made, in microseconds since 1970 (to the millisecond); None for any other word."""
+    parts = _UUID7.fullmatch(id)
+    return parts and int(parts[1] + parts[2], 16) * 1000
 
 
 def _as_uuid(number: int) -> str:

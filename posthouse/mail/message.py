@@ -36,7 +36,8 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What the mail says. At least one of html, text, template is there; text absent beside html is derived."""
+    """What the mail says. At least one of html, text, template is there; text absent beside html is derived. Beside a
+    template html and text are what it gave, once it was rendered; `subject` may be "" before that."""
 
     sender: Mailbox
     to: tuple[Mailbox, ...]
@@ -87,11 +88,13 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     `due_at` is the only clock: now, a scheduled time, the next try, the end of a lease; None when no recipient is
     open. `owner` holds the lease while it is set; `fence` grows with each lease, `version` with each write.
     `losses` counts the workers that died holding it since its last settled attempt; `alone` how many of them
-    while it was claimed alone. `size` is the content's length in bytes, about.
+    while it was claimed alone. `size` is the content's length in bytes, about. `provider_message_id` is the name that
+    the next hop gave it, where it gives one. `event_id` is the name that its producer gave it, where that is not the id.
     """
 
     id: str
     message_id: str
+    event_id: str | None = None
     lane: Lane = "transactional"
     campaign: str | None = None
     tags: tuple[str, ...] = ()
@@ -107,6 +110,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     sent_at: int | None = None
     delivered_at: int | None = None
     failed_at: int | None = None
+    provider_message_id: str | None = None
     recipients: list[Recipient]
     history: list[HistoryEntry] = []
 

@@ -1,7 +1,8 @@
 """A mail as bytes (RFC 5322, RFC 2045 to 2049): what the record says and nothing else, so a resend is the same mail.
 
-Rules: CRLF line ends, 7-bit ASCII, no line over 998 octets. No clock and no chance: Date is the scheduled time, else
-that of creation; Message-ID is the record's; boundaries come from its id. Never a Bcc.
+Rules: CRLF line ends, no line over 998 octets, 7-bit ASCII; only an address that is not ASCII makes its header UTF-8
+(RFC 6532). No clock and no chance: Date is the scheduled time, else that of creation; Message-ID is the record's;
+boundaries come from its id. Never a Bcc.
 """
 
 import re
@@ -45,7 +46,7 @@ def write(message: Message, content: Content) -> bytes:
     except UnicodeEncodeError:
         raise BadContent("the text holds half of a surrogate pair: it is not valid Unicode") from None
     end = b"" if body[-1].endswith(b"\r\n") else b"\r\n"
-    return b"".join((head.encode("ascii"), b"MIME-Version: 1.0\r\n", headers, b"\r\n", *body, end))
+    return b"".join((head.encode(), b"MIME-Version: 1.0\r\n", headers, b"\r\n", *body, end))
 
 
 def check(content: Content) -> list[tuple[str, str]]:
@@ -163,6 +164,7 @@ def _is_unicode(text: str) -> bool:
 def _wrong_headers(headers: dict[str, str]) -> Iterator[tuple[str, str]]:
     if len(headers) > MAX_HEADERS:
         yield "/headers", f"there must not be more than {MAX_HEADERS} headers"
+        return
     seen: set[str] = set()
     for name, value in headers.items():
         pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
@@ -178,6 +180,7 @@ def _wrong_headers(headers: dict[str, str]) -> Iterator[tuple[str, str]]:
 def _wrong_attachments(content: Content) -> Iterator[tuple[str, str]]:
     if len(content.attachments) > MAX_ATTACHMENTS:
         yield "/attachments", f"there must not be more than {MAX_ATTACHMENTS} attachments"
+        return
     for n, attachment in enumerate(content.attachments):
         for field, detail in attachment_faults(attachment):
             yield f"/attachments/{n}/{field}", detail

@@ -1,7 +1,8 @@
 """Header fields as they go over the wire: folded, quoted or encoded, each ending with CRLF.
 
 Rules: lines are folded at spaces only, so a URL or a msg-id stays whole; no line is longer than 998 octets (RFC 5322
-§2.1.1). Encoded-words (RFC 2047) stand in free text and in display names, never in an address. What the caller typed
+§2.1.1). Encoded-words (RFC 2047) stand in free text and in display names, never in an address: one that is not ASCII stands in
+UTF-8, and nothing else does (RFC 6532). What the caller typed
 is what the reader sees: text that only looks like an encoded-word is encoded too. Control characters raise BadContent.
 """
 
@@ -22,7 +23,7 @@ WORD_LINE = 76
 _NEXT_LINE = "\r\n "
 _FRAME = len("=?utf-8?q??=")
 _WORD = 75 - _FRAME
-_ADDR_SPEC = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
+_ADDR_SPEC = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\x80-\U0010ffff-]+@[A-Za-z0-9.-]+")
 _LOOKS_ENCODED = re.compile(r"=\?.*\?=")
 _RUNS = re.compile(" +[^ ]+")
 _EVEN = re.compile("[!-~]+(?: [!-~]+)*")
@@ -70,7 +71,7 @@ def sender_field(name: str, mailbox: Mailbox) -> str:
 def show_mailbox(mailbox: Mailbox) -> str:
     """One mailbox: its name as atoms, quoted-string or encoded-words, its address always as it is."""
     email, name = mailbox.email, mailbox.name
-    if len(email) > MAX_EMAIL or not _ADDR_SPEC.fullmatch(email):
+    if not _ADDR_SPEC.fullmatch(email) or not email.isprintable() or len(email.encode()) > MAX_EMAIL:
         raise BadAddress("an address was not brought to its normal form before it was written")
     if not name:
         return email

@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """accepted, deferred, refused or unknown; with the reply, a text safe to show, whose fault it is and of what kind.
 
     `scope` "transport" means the next hop could not be used at all: it feeds the breaker. Only `scope` "recipient"
-    may ever suppress an address.
+    may ever suppress an address. `provider_message_id` is the name under which the next hop will speak of the mail.
     """
 
     result: Result
@@ -44,8 +44,11 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     scope: Scope = "message"
     category: Category = "other"
     spends: Spends = "attempt"
+    provider_message_id: str | None = None
 
 
+# The name that a server gave the mail, if it is long enough to be its own for weeks.
+_QUEUED_AS = re.compile(r"(?:\bqueued as|\bid=|^Ok) ?([!-<>-~]{16,128})$", re.I)
 _GREYLIST = re.compile(r"gr[ae]y-?\s?list", re.I)
 _ENHANCED: tuple[tuple[str, Scope, Category], ...] = (
     ("1.7", "sender", "address"),
@@ -79,8 +82,14 @@ _CODES: dict[int, tuple[Scope, Category]] = {
 def classify(code: int, enhanced: str | None, text: str) -> Outcome:
     """The outcome that a final reply to MAIL, RCPT, DATA or the end of data gives a recipient."""
     if 200 <= code < 300:
+        name = _QUEUED_AS.search(text)
         return Outcome(
-            result="accepted", code=code, enhanced_code=enhanced, text=text, scope="message", category="ok"
+            result="accepted",
+            code=code,
+            enhanced_code=enhanced,
+            text=text,
+            category="ok",
+            provider_message_id=name[1] if name else None,
         )
     scope, category = _class_of(code, enhanced)
     if is_greylisting(code, enhanced, text):
@@ -135,9 +144,11 @@ def unknown(text: str) -> Outcome:
     return Outcome(result="unknown", text=text, category="lost")
 
 
-def refused(text: str, category: Category = "content", code: int | None = None) -> Outcome:
+def refused(
+    text: str, category: Category = "content", code: int | None = None, enhanced: str | None = None
+) -> Outcome:
     """We refuse it ourselves: it cannot be written, or cannot be said to this transport, or its time is over."""
-    return Outcome(result="refused", text=text, category=category, code=code)
+    return Outcome(result="refused", text=text, category=category, code=code, enhanced_code=enhanced)
 
 
 def _class_of(code: int, enhanced: str | None) -> tuple[Scope, Category]:

@@ -1,15 +1,18 @@
 """The queue port: how work reaches workers quickly. It carries hints; the store is the truth.
 
 Rules: a hint may be lost, doubled or late without harm. The handler returns when the work is leased, or when there
-was none; a queue that has hints to ack acks them after settle. When the store is unreachable the consumer stops
-taking; it never nacks.
+was none; a queue that has hints to ack acks them after settle (`Taken.over`). When the store is unreachable the
+handler asks it until it answers, so the consumer stops taking; it never nacks. What a foreign producer put into the
+queue carries the mail itself: it is stored first, under its key, and is a hint from then on.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from posthouse.mail.events import EmailSendEvent, EmailStatusEvent
 from posthouse.mail.message import Lane
 
 
@@ -20,8 +23,52 @@ class Hint(msgspec.Struct, frozen=True):
     ids: tuple[str, ...] = ()
 
 
-Handler = Callable[[Hint], Awaitable[int]]
-"""Takes the work of a hint and returns when it can take more; answers how many messages it found."""
+class Taken:
+    """The messages that were leased for a hint: how many (`count`), and whether each is settled or given back."""
+
+    def __init__(self, ids: Collection[str] = ()) -> None:
+        self.count = 0
+        self._open: set[str] = set()
+        self._over = asyncio.Event()
+        self.leased(ids)
+
+    def leased(self, ids: Collection[str]) -> None:
+        """These too."""
+        self.count += len(ids)
+        self._open.update(ids)
+        self._note()
+
+    def settled(self, id: str) -> None:
+        """One of them is settled or given back."""
+        self._open.discard(id)
+        self._note()
+
+    async def over(self) -> None:
+        """Returns when all of them are."""
+        await self._over.wait()
+
+    def _note(self) -> None:
+        if self._open:
+            self._over.clear()
+        else:
+            self._over.set()
+
+
+Handler = Callable[[Hint], Awaitable[Taken]]
+"""Takes the work of a hint and returns when it can take more."""
+
+Foreign = Callable[[bytes, str, str], Awaitable[Hint]]
+"""Stores the mail of a foreign producer: its JSON, the queue it was in, its name there (the same for the same job).
+Answers the hint that leads to it; raises Unreadable, and StoreAway (nothing may be lost by asking again)."""
+
+
+ForeignEvent = Callable[[EmailSendEvent, Lane], Awaitable[Hint]]
+"""Stores the mail of an event, once for its eventId. Answers and raises as Foreign does."""
+Named = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
+"""The ids of the mail that has these eventIds; those that lead nowhere are left out, and may be ids themselves."""
+Apply = Callable[[Sequence[EmailStatusEvent]], Awaitable[Sequence[str | None]]]
+"""Writes what events tell into the records; for each the reason why it can tell nothing to any, or None. Raises
+StoreAway (nothing is lost by asking again)."""
 
 
 class Queue(Protocol):
@@ -48,5 +95,26 @@ class Queue(Protocol):
         ...
 
 
+@runtime_checkable
+class Statuses(Protocol):
+    """A queue that carries what attempts gave to whoever keeps the records."""
+
+    async def tell(self, events: Sequence[EmailStatusEvent]) -> None:
+        """Returns when all of them are kept by the queue. Raises QueueAway; then some may be, nevertheless."""
+        ...
+
+    async def hear(self, apply: Apply) -> None:
+        """Feeds `apply` with events, in batches, until cancelled."""
+        ...
+
+
 class QueueAway(Exception):
     """The queue does not answer. The second door finds the mail."""
+
+
+class QueueUnfit(ValueError):
+    """The queue answers, but is not one to trust with mail; the text says why and what to do."""
+
+
+class Unreadable(Exception):
+    """What a foreign producer put into the queue can become no mail; the text says why and repeats nothing of it."""

@@ -1,7 +1,7 @@
 """The queue `store:`: the store's own wake-up. No second system: hints only say that there is work.
 
 It is given the store's `next_due` and wakes a lane when mail was accepted in this process, when the next try is due,
-and once a second in any case, since other processes may write to the same store.
+when the store tells that another process saved mail (`listen`, where it can), and once a second in any case.
 """
 
 import asyncio
@@ -19,10 +19,15 @@ LONGEST = 1.0
 
 
 class StoreQueue:
-    """See queue.base. `next_due` answers the seconds until mail of a lane is due, or None."""
+    """See queue.base. `next_due` answers the seconds until mail of a lane is due, or None; `listen` calls what it is
+    given for each lane that mail was saved in, until cancelled."""
 
-    def __init__(self, next_due: Callable[[Lane], Awaitable[float | None]]) -> None:
-        self._next_due = next_due
+    def __init__(
+        self,
+        next_due: Callable[[Lane], Awaitable[float | None]],
+        listen: Callable[[Callable[[Lane], None]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._next_due, self._listen = next_due, listen
         self._woken = {lane: asyncio.Event() for lane in LANES}
 
     async def start(self) -> None:
@@ -39,6 +44,8 @@ class StoreQueue:
         async with asyncio.TaskGroup() as lanes:
             for lane in LANES:
                 lanes.create_task(self._consume(lane, handler))
+            if self._listen is not None:
+                await self._listen(lambda lane: self._woken[lane].set())
 
     async def depth(self) -> dict[Lane, int]:
         return {lane: int(self._woken[lane].is_set()) for lane in LANES}
@@ -48,7 +55,7 @@ class StoreQueue:
         while True:
             woken.clear()
             try:
-                while await handler(Hint(lane)):
+                while (await handler(Hint(lane))).count:
                     pass
             except Exception:
                 structlog.get_logger("queue").exception("handler failed", lane=lane)

@@ -10,14 +10,17 @@ Rules for every adapter:
 - A store that does not answer raises StoreAway (mail.errors), within 5 seconds; anything else is a bug.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from posthouse.mail.advance import Settlement
 from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Content, Lane, Message
+from posthouse.mail.notice import Notice
+from posthouse.rate import Leased, Rate
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -80,7 +83,10 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A page of records. `next_cursor` is set where more follow; `total` counts all records, without filters."""
+    """A page of records. `next_cursor` is set where more follow; `total` counts all records, without filters.
+
+    A search by several filters may be given up before its end, so that its cost is bounded: then there are fewer items
+    than asked for, or none, and `next_cursor` is the last record that was looked at."""
 
     items: list[Listed]
     next_cursor: str | None = None
@@ -95,19 +101,100 @@ class Totals(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """How many messages are due and not leased, and since when (microseconds) the oldest of them has been due."""
+
+    count: int = 0
+    since: int | None = None
+
+
 class Overview(msgspec.Struct, frozen=True):
-    """How many messages are in each state, and since when (microseconds) the oldest due one has been due."""
+    """How many messages are in each state, and what waits for a worker in each lane."""
 
     states: dict[State, int]
-    oldest_due_at: int | None = None
+    lanes: dict[Lane, Waiting]
+
+    @property
+    def oldest_due_at(self) -> int | None:
+        """Since when the oldest message that waits has been due."""
+        since = [waiting.since for waiting in self.lanes.values() if waiting.since is not None]
+        return min(since, default=None)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A record as an audit sees it. `beside` is what the store keeps outside the record to find it by, under the names
+    of Message's attributes (due_at, owner, status, ...), as they should be equal; `content` tells whether it is there."""
+
+    message: Message
+    beside: dict[str, Any]
+    content: bool
+
+
+class Stray(msgspec.Struct, frozen=True):
+    """Something kept for a record that is not there: its `kind` (content, key, recipient, tag), and the `name` it is
+    found by, safe to show."""
+
+    kind: str
+    name: str
+
+
+class Snapshot(Protocol):
+    """The whole store at one moment; what is written meanwhile is not seen. In slices, so that memory stays small."""
+
+    async def walk(self, after: str | None, limit: int) -> list[Kept]:
+        """Up to `limit` records in the order of creation: from the first one, or from the one behind the id `after`,
+        which an earlier slice ended with. Empty at the end."""
+        ...
+
+    async def counters(self) -> dict[tuple[str, int], int]:
+        """Every counter that is not 0, under (name, bucket) as store.tally makes them; shards added up."""
+        ...
+
+    async def strays(self, limit: int) -> list[Stray]:
+        """Up to `limit` things that are kept for records that are not there. Keys past their time are none: they are
+        owed to nobody."""
+        ...
 
 
 class UnknownCursor(Exception):
     """The cursor names no record of this store."""
 
 
+class PageTooFar(Exception):
+    """There are rows on that page, but this store counts off only its first `rows`: a cursor reaches all."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"numbered pages reach {rows:,} rows")
+        self.rows = rows
+
+
+class StoreUnfit(Exception):
+    """The store answers, but could not keep what it is given safe; the text says why and what to do."""
+
+
+Heard = Literal["applied", "repeated", "unknown"]
+"""What became of a notice: it is in the record now; it was told before; no mail is known for it (yet)."""
+
+PROVIDER = "provider"
+"""The scope of the keys under which providers' own names lead to our ids."""
+EVENT = "event"
+"""The scope of the keys under which producers' eventIds lead to our ids. A store whose ids are eventIds (Elasticsearch)
+gives a draft with such a key that id."""
+EVENT_SECONDS = 100 * 365 * 86_400.0
+"""Seconds that an eventId is remembered: as long as its record."""
+NOTICE_SECONDS = 30 * 86_400
+"""Seconds that notices, and providers' names for our mail, are kept."""
 BODY_SHOWN = 10_000
 """Characters of a body that a list shows."""
+
+
+class Reads(Protocol):
+    """What lists are made of: a store, or a replica of it that may be a little late. See Store."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def page(self, query: Query) -> Page: ...
+    async def totals(self, since: int, until: int) -> Totals: ...
 
 
 class Store(Protocol):
@@ -174,21 +261,43 @@ class Store(Protocol):
         """Writes what attempts gave; the record as it then stands, or None where the fence was no longer good."""
         ...
 
+    async def hear(self, heard: Sequence[Notice]) -> list[Heard]:
+        """Keeps what providers tell, whole, and applies it to the records: once, whenever it comes. What is about a
+        provider's name that no settlement has told yet waits for that settlement."""
+        ...
+
+    async def lease_rate(self, name: str, wanted: int, rate: Rate) -> Leased:
+        """Counts up to `wanted` starts under `name`, for all processes together, in a sliding window (posthouse.rate)."""
+        ...
+
     async def contents(self, ids: Sequence[str]) -> dict[str, Content]:
         """The content of these messages; an id without content (retention) is left out."""
         ...
 
     async def get(self, id: str) -> tuple[Message, Content | None] | None:
-        """One record with its content, or None."""
+        """One record with its content, or None. Of a body that is gone (`prune`) the head is left."""
+        ...
+
+    async def named(self, scope: str, keys: Sequence[str]) -> dict[str, str]:
+        """The ids of the mail that was saved under these keys of a scope; without those that lead nowhere, or whose
+        time is over."""
+        ...
+
+    async def keep(self, rendered: Sequence[tuple[str, int, Content]]) -> list[str]:
+        """Puts what a template gave in place of the content: (id, fence, content), before it is first sent. Answers the
+        ids whose fence was still good; the others are passed over."""
         ...
 
     async def retry(self, id: str, expire: float) -> Message | None:
         """Makes the failed and unknown recipients due again, each with a fresh budget, the mail living `expire`
-        seconds more; None when there is no such message, and the record unchanged when nothing was to retry."""
+        seconds more; None when there is no such message, and the record unchanged when nothing was to retry, or its
+        body is gone (`prune`)."""
         ...
 
     async def page(self, query: Query) -> Page:
-        """Records for a list; raises UnknownCursor."""
+        """Records for a list; raises UnknownCursor, and PageTooFar where the store declares so. Page 1 begins with the
+        oldest record that is kept. Where records have gone, an id of ours that is older than that one is a cursor at the
+        end of the list (retention.precedes): no items."""
         ...
 
     async def totals(self, since: int, until: int) -> Totals:
@@ -199,12 +308,37 @@ class Store(Protocol):
         """The counts by state and the age of what waits."""
         ...
 
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """The store as it is now, to be walked at leisure beside the work; let go of at the end of the context."""
+        ...
+
     async def sweep(self) -> None:
         """Forgets what is past its time and owed to nobody (keys), a slice a call."""
         ...
 
+    async def prune(self, bodies: float | None, records: float | None) -> int:
+        """Forgets mail that has nothing open and whose date (mail.retention) is this many seconds past; None keeps it
+        for ever. A slice a call, which goes on where the last one stopped and holds up nobody; answers how many messages
+        it touched: after 0 the next call may wait a while. Any number of processes may call it at once.
+
+        `bodies`: of the content only its head (mail.retention) is left; `get` and lists show that, `contents` leaves it
+        out. `records`: all that is kept of a message goes, its keys too, strictly in the order of creation: one that is
+        open or too young keeps what is younger. The counts by state go down, `totals` never do (`gone:…` in
+        store.tally)."""
+        ...
+
     async def next_due(self, lane: Lane | None = None) -> float | None:
         """Seconds until the next message that `claim` would give (of a lane) is due, 0 when one is; None without."""
+        ...
+
+
+@runtime_checkable
+class Wakes(Protocol):
+    """A store that can tell other processes of new mail."""
+
+    async def listen(self, woken: Callable[[Lane], None]) -> None:
+        """Calls `woken` for each lane in which any process saves mail that is due, until cancelled. A hint: it may be
+        lost, doubled or late."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The contents that this process has just saved: its worker asks for them within moments, and need not read them back.
 
-Rules: bounded in bytes, the oldest go first; each is given once (a second try of a mail reads the store). A content is
-never rewritten, so what is here is what the store has.
+Rules: bounded in bytes, the oldest go first; each is given once (a second try of a mail reads the store). What waits
+for its template is rewritten once, maybe by another process, so it is not here: what is here is what the store has.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,8 @@ class Fresh:
         """Remembers what is new and due now."""
         for draft, result in zip(drafts, results, strict=True):
             size = draft.message.size
-            if result.created and draft.message.scheduled_at is None and size < BYTES // 16:
+            final = draft.content.template is None
+            if result.created and final and draft.message.scheduled_at is None and size < BYTES // 16:
                 self._contents[draft.message.id] = (size, draft.content)
                 self._bytes += size
         while self._bytes > BYTES:

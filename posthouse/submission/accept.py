@@ -7,6 +7,7 @@ once: an equal request waits for the first one's commit and gets its answer.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import TypeVar
 
 import msgspec
@@ -30,7 +31,8 @@ T = TypeVar("T")
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked mail. Each address is among `recipients` once; times are microseconds, both absent as a rule."""
+    """A checked mail. Each address is among `recipients` once; times are microseconds, both absent as a rule. `id` is
+    there where the caller made it, `event_id` where its producer has a name for it."""
 
     content: Content
     recipients: list[Recipient]
@@ -38,6 +40,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     scheduled_at: int | None = None
     expires_at: int | None = None
+    id: str | None = None
+    event_id: str | None = None
 
 
 class StillRunning(Exception):
@@ -45,7 +49,8 @@ class StillRunning(Exception):
 
 
 class Accept:
-    """`hint` is told of new mail that is due; a mail lives `expire` seconds if it does not say otherwise."""
+    """`hint` is told of new mail that is due; a mail lives `expire` seconds if it does not say otherwise; `took` hears
+    of each batch how many seconds its mails waited for the commit."""
 
     def __init__(
         self,
@@ -55,10 +60,13 @@ class Accept:
         new_id: Callable[[], str],
         hostname: str,
         expire: float,
+        took: Callable[[Sequence[float]], None] = lambda seconds: None,
     ) -> None:
-        self._store, self._hint = store, hint
+        self._store, self._hint, self._took = store, hint, took
         self._new_id, self._hostname, self._expire = new_id, hostname, expire
-        self._batcher: Batcher[Draft, Saved] = Batcher(self._save, weigh=_weigh, away=(StoreAway,))
+        self._batcher: Batcher[tuple[Draft, float], Saved] = Batcher(
+            self._save, weigh=_weigh, away=(StoreAway,)
+        )
         self._in_flight: dict[tuple[str, str], tuple[bytes, asyncio.Future[Saved]]] = {}
         self._deadlines = Deadlines()
 
@@ -83,7 +91,7 @@ class Accept:
         return await asyncio.shield(future)
 
     def _add(self, submission: Submission, key: Key | None) -> asyncio.Future[Saved]:
-        future = self._batcher.add(self._draft(submission, key))
+        future = self._batcher.add((self._draft(submission, key), perf_counter()))
         self._deadlines.watch(future)
         return future
 
@@ -102,9 +110,10 @@ class Accept:
             done.exception()  # looked at here, since its caller may be gone
 
     def _draft(self, submission: Submission, key: Key | None) -> Draft:
-        id = self._new_id()
+        id = submission.id or self._new_id()
         message = Message(
             id=id,
+            event_id=submission.event_id,
             message_id=message_id(id, self._hostname),
             lane=submission.lane,
             tags=submission.tags,
@@ -116,8 +125,10 @@ class Accept:
         )
         return Draft(message, submission.content, key, self._expire)
 
-    async def _save(self, drafts: list[Draft]) -> list[Saved]:
-        results = await self._store.save(drafts)
+    async def _save(self, items: list[tuple[Draft, float]]) -> list[Saved]:
+        results = await self._store.save([draft for draft, _ in items])
+        now = perf_counter()
+        self._took([now - since for _, since in items])
         due = [saved.message for saved in results if saved.created and saved.message.scheduled_at is None]
         if due:
             self._hint(due)
@@ -158,12 +169,14 @@ async def in_time(call: Awaitable[T]) -> T:
         raise StoreAway("the store did not answer in time") from None
 
 
-def _weigh(draft: Draft) -> int:
-    return draft.message.size
+def _weigh(item: tuple[Draft, float]) -> int:
+    return item[0].message.size
 
 
 def _size(content: Content) -> int:
     size = _RECORD_BYTES + len(content.subject) + len(content.html or "") + len(content.text or "")
+    if content.variables:
+        size += len(msgspec.msgpack.encode(content.variables))
     if content.attachments:
         size += sum(len(attachment.content) for attachment in content.attachments)
     return size

@@ -1,4 +1,4 @@
-"""Who is calling: API keys, kept in memory, compared in constant time.
+"""Who is calling: API keys, kept in memory, compared in constant time; else tokens, if an issuer is trusted.
 
 A key is `ph_<id>_<secret>`: the id is public, the secret has 160 bits. Only the SHA-256 of the whole key is kept, so it
 is shown once and never again. The string of POSTHOUSE_API_KEY has full access. Unknown, wrong, expired and revoked
@@ -17,7 +17,9 @@ from typing import Literal, get_args
 import structlog
 
 from posthouse.store.base import ApiKey, Catalog
+from posthouse.submission.jwks import RETRY, KeysAway
 from posthouse.submission.problems import Problem
+from posthouse.submission.tokens import BadToken, Tokens, looks_like_token
 
 KeyScope = Literal["send", "logs", "bulk", "admin"]
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
@@ -43,12 +45,18 @@ def digest(key: bytes) -> bytes:
 
 
 class Keyring:
-    """The keys in memory. `master` is the string with full access, or None; `now` gives microseconds since 1970."""
+    """The keys in memory, and the tokens that are taken beside them. `master` is the string with full access, or None;
+    `now` gives microseconds since 1970."""
 
     def __init__(
-        self, catalog: Catalog, master: str | None, now: Callable[[], int], every: float = REFRESH
+        self,
+        catalog: Catalog,
+        master: str | None,
+        now: Callable[[], int],
+        every: float = REFRESH,
+        tokens: Tokens | None = None,
     ) -> None:
-        self._catalog = catalog
+        self._catalog, self._tokens = catalog, tokens
         self._master = ApiKey(id="", name="POSTHOUSE_API_KEY", digest=b"", scopes=("admin",))
         # Without a master key a digest that no key has is compared, so both ways take the same time.
         self._master_digest = digest(master.encode()) if master else secrets.token_bytes(32)
@@ -60,6 +68,8 @@ class Keyring:
     async def start(self) -> None:
         """Reads the keys and keeps them fresh; raises StoreAway when the catalog is away."""
         await self.refresh()
+        if self._tokens is not None:
+            await self._tokens.keys.start()
         self._task = asyncio.get_running_loop().create_task(self._keep_fresh())
 
     async def stop(self) -> None:
@@ -68,6 +78,8 @@ class Keyring:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+            if self._tokens is not None:
+                await self._tokens.keys.stop()
 
     async def refresh(self) -> None:
         """Reads the keys again if they have changed."""
@@ -76,16 +88,18 @@ class Keyring:
             self._keys = {key.id.encode(): key for key in await self._catalog.api_keys()}
             self._version = version
 
-    def identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> ApiKey:
-        """The key of a request, which must have `scope`; raises Problem (401 or 403)."""
+    async def identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> ApiKey:
+        """Who makes a request, which needs `scope`: a key, or what a token says, in the form of one. Raises Problem:
+        401, 403 (RFC 6750 §3), or 503 for a token while the issuer's keys have never been fetched."""
         presented = _presented(headers)
         if presented is None:
             text = "Send an API key as Authorization: Bearer KEY or as x-api-key: KEY."
             raise Problem("unauthorized", text, headers=[(b"www-authenticate", _REALM)])
         key = self._find(presented)
+        if key is None and self._tokens is not None and looks_like_token(presented):
+            key = await _bearer(self._tokens, presented)
         if key is None:
-            challenge = (b"www-authenticate", _REALM + b', error="invalid_token"')
-            raise Problem("unauthorized", "The API key is not valid.", headers=[challenge])
+            raise _refused("The API key is not valid.")
         if scope not in key.scopes and "admin" not in key.scopes:
             words = f', error="insufficient_scope", scope="{scope}"'.encode()
             text = f"This needs the scope {scope}."
@@ -108,6 +122,21 @@ class Keyring:
                 await self.refresh()
             except Exception as error:
                 structlog.get_logger().warning("API keys not refreshed", reason=type(error).__name__)
+
+
+async def _bearer(tokens: Tokens, presented: bytes) -> ApiKey:
+    try:
+        return await tokens.caller(presented)
+    except BadToken as bad:
+        raise _refused(bad.text) from None
+    except KeysAway:
+        text = "The keys that tokens are checked with could not be fetched yet."
+        raise Problem("unavailable", text, headers=[(b"retry-after", b"%d" % RETRY)]) from None
+
+
+def _refused(text: str) -> Problem:
+    challenge = (b"www-authenticate", _REALM + b', error="invalid_token"')
+    return Problem("unauthorized", text, headers=[challenge])
 
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes | None:

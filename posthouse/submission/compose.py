@@ -17,12 +17,10 @@ from posthouse.mail.mime import MAX_SUBJECT, check
 from posthouse.mail.plain import looks_like_html
 from posthouse.submission.accept import Submission
 from posthouse.submission.problems import Finding, Problem, pointer
-from posthouse.submission.request import AttachmentRequest, SendRequest
+from posthouse.submission.request import MAX_RECIPIENTS, MAX_TAG, MAX_TAGS, AttachmentRequest, SendRequest
+from posthouse.submission.templated import Find, template_faults
 from posthouse.submission.times import microseconds
 
-MAX_RECIPIENTS = 50
-MAX_TAGS = 75
-MAX_TAG = 256
 _KINDS: tuple[RecipientKind, ...] = ("to", "cc", "bcc")
 
 Note = Callable[[str, str], None]
@@ -34,11 +32,13 @@ _NOT_PLAIN = re.compile(rb"\\[ubf]")
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """`sender` writes mail that names no other; `domains` (lower-case A-labels) are those it may be from, empty for
-    any; `max_text` bounds subject, headers, text and html of one mail, in bytes."""
+    any; `max_text` bounds subject, headers, text and html of one mail, in bytes; `find` finds templates, if there are
+    any."""
 
     sender: Mailbox
     domains: frozenset[str] = frozenset()
     max_text: int = 10_000_000
+    find: Find | None = None
 
 
 def compose(
@@ -70,7 +70,7 @@ def compose(
 def is_plain(raw: bytes) -> bool:
     """Whether no string of this JSON can hold half of a surrogate pair, or a C0 control but TAB, CR and LF: those
     come only as escapes, and none of these is here."""
-    return _NOT_PLAIN.search(raw) is None
+    return b"\\" not in raw or _NOT_PLAIN.search(raw) is None
 
 
 def limit_text(request: SendRequest, most: int) -> None:
@@ -85,24 +85,35 @@ def limit_text(request: SendRequest, most: int) -> None:
 
 def _content(request: SendRequest, rules: Rules, note: Note) -> Content:
     html, text = _bodies(request, note)
-    if not request.subject or request.subject.isspace():
-        note("/subject", "must not be empty")
-    if request.template is not None:
-        note("/template", "templates are not available on this server")
-    if request.variables is not None:
-        note("/variables", "templates are not available on this server")
+    if request.template is not None or request.variables is not None:
+        for where, detail in template_faults(request, rules.find):
+            note(where, detail)
     return Content(
         sender=rules.sender if request.from_ is None else _sender(request.from_, rules.domains, note),
         to=_mailboxes("to", request.to, note, needed=True),
         cc=() if request.cc is None else _mailboxes("cc", request.cc, note),
         bcc=() if request.bcc is None else _mailboxes("bcc", request.bcc, note),
         reply_to=() if request.reply_to is None else _mailboxes("reply_to", request.reply_to, note),
-        subject=request.subject,
+        subject=_subject(request, note),
         html=html,
         text=text,
         headers=request.headers or {},
         attachments=tuple(map(_attachment, request.attachments)) if request.attachments else (),
+        template=request.template,
+        variables=request.variables or {},
     )
+
+
+def _subject(request: SendRequest, note: Note) -> str:
+    """ "" where the template's is to be taken."""
+    subject = request.subject
+    if subject is None:
+        if request.template is None:
+            note("/subject", "this field is required")
+        return ""
+    if not subject or subject.isspace():
+        note("/subject", "must not be empty")
+    return subject
 
 
 def _bodies(request: SendRequest, note: Note) -> tuple[str | None, str | None]:

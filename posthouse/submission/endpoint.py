@@ -16,7 +16,9 @@ from posthouse.store.base import ApiKey
 from posthouse.submission.answers import Answer, Header, send_answer
 from posthouse.submission.auth import Keyring, KeyScope
 from posthouse.submission.problems import Problem
-from posthouse.submission.ratelimit import RateLimiter, exceeded
+from posthouse.submission.ratelimit import Limiter, Taken, exceeded
+from posthouse.submission.reference.describe import Doc
+from posthouse.submission.room import LARGE, Place, Room
 
 RETRY_AFTER = b"5"
 """Seconds after which a caller may ask again when the store is away."""
@@ -32,26 +34,40 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes
 
 
+NOBODY = ApiKey(id="", name="", digest=b"", scopes=())
+"""Whose key is not asked for."""
+
 Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the API: a line of the table in app. `request` is the Struct of its JSON body, if it takes one."""
+    """One call of the API: a line of the table in app. `request` is the Struct of its JSON body, if it takes one.
+    Without a `scope` there is no key and no limit: the handler has other means to tell who calls."""
 
     method: str
     path: str
-    scope: KeyScope
+    scope: KeyScope | None
     handler: Handler
-    summary: str
+    doc: Doc
     request: type[msgspec.Struct] | None = None
 
 
+class OpenRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that anybody may GET, and that is never limited."""
+
+    path: str
+    handler: Callable[[], Awaitable[Answer]]
+    doc: Doc
+
+
 class Gate(msgspec.Struct, frozen=True):
-    """What stands before every handler. Without a `limiter` requests are not counted; `max_body` is in bytes."""
+    """What stands before every handler. Without a `limiter` requests are not counted; `max_body` is in bytes; `room` is
+    for the bodies that are LARGE."""
 
     keys: Keyring
-    limiter: RateLimiter | None
+    limiter: Limiter | None
     max_body: int
+    room: Room = msgspec.field(default_factory=Room)
 
 
 class Disconnected(Exception):
@@ -76,7 +92,7 @@ class Endpoint:
         except Problem as problem:
             reply = problem.answer()
         except (StoreAway, Full):
-            reply = _unavailable().answer()
+            reply = unavailable().answer()
         except Disconnected:
             return
         except Exception:
@@ -91,18 +107,26 @@ class Endpoint:
         if route is None:
             return self._no_method(scope["method"])
         headers = read_headers(scope["headers"])
-        key = self._gate.keys.identify(headers, route.scope)
-        if self._gate.limiter is not None:
+        key = NOBODY
+        if route.scope is not None:
+            key = await self._gate.keys.identify(headers, route.scope)
+        if self._gate.limiter is not None and route.scope is not None:
             taken = self._gate.limiter.take(key.id)
+            if not isinstance(taken, Taken):
+                taken = await taken
             limits += taken.headers
             if taken.wait:
                 raise exceeded(taken.wait)
-        body = b""
-        if route.request is not None:
-            body = await read_body(headers, receive, self._gate.max_body)
-        return await route.handler(
-            Call(key, scope.get("path_params", {}), scope["query_string"], headers, body)
-        )
+        place = Place(self._gate.room)
+        try:
+            body = b""
+            if route.request is not None:
+                body = await read_body(headers, receive, self._gate.max_body, place)
+            return await route.handler(
+                Call(key, scope.get("path_params", {}), scope["query_string"], headers, body)
+            )
+        finally:
+            place.leave()
 
     def _no_method(self, method: str) -> Answer:
         if method == "OPTIONS":
@@ -120,20 +144,22 @@ def read_headers(raw: Sequence[Header]) -> dict[bytes, bytes]:
     return headers
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """The body, if it is JSON and not too large; reading stops where it becomes so. Raises Problem, Disconnected."""
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, most: int, place: Place) -> bytes:
+    """The body, if it is JSON and not too large; reading stops where it becomes so, and waits where there is no place
+    for a large one. Raises Problem, Disconnected, Full."""
     length = headers.get(b"content-length")
     if length is None:
-        body = await _read(receive, most)
+        body = await _read(receive, most, place)
         _check_type(headers)
         return body
     if len(length) > 15 or int(length) > most:
         raise _too_large(most)
     _check_type(headers)
-    return await _read(receive, most)
+    await place.claim(int(length))
+    return await _read(receive, most, place)
 
 
-async def _read(receive: Receive, most: int) -> bytes:
+async def _read(receive: Receive, most: int, place: Place) -> bytes:
     chunks: list[bytes] = []
     room = most
     while True:
@@ -144,6 +170,8 @@ async def _read(receive: Receive, most: int) -> bytes:
         room -= len(chunk)
         if room < 0:
             raise _too_large(most)
+        if most - room > LARGE:  # its length was not told
+            await place.claim(most)
         chunks.append(chunk)
         if not event.get("more_body"):
             return b"".join(chunks)
@@ -164,6 +192,7 @@ def _too_large(most: int) -> Problem:
     return Problem("too-large", f"The body must not exceed {most} bytes.")
 
 
-def _unavailable() -> Problem:
+def unavailable() -> Problem:
+    """The store is away."""
     text = "The record store does not take anything right now. Repeat a send with the same Idempotency-Key."
     return Problem("unavailable", text, headers=[(b"retry-after", RETRY_AFTER)])

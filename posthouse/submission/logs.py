@@ -4,25 +4,31 @@ Rules (DESIGN §6): `page`, present with any value, chooses the form. What place
 what chooses records is refused when it is wrong, since a silently dropped filter shows what nobody asked for.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import cast
+from typing import Annotated, cast
 from urllib.parse import parse_qsl, urlencode
+
+from msgspec import UNSET, Meta
 
 from posthouse.mail.address import CONTROL, parse_mailbox
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.lifecycle import Status
-from posthouse.store.base import Page, Query, Store, UnknownCursor
+from posthouse.store.base import Page, PageTooFar, Query, Reads, UnknownCursor
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, Header, json_answer
 from posthouse.submission.endpoint import Call, Handler
 from posthouse.submission.problems import Finding, Problem, invalid
+from posthouse.submission.reference import examples
+from posthouse.submission.reference.describe import Doc, Parameter, Reply
 from posthouse.submission.times import day_of, microseconds, read_zone, start_of
 from posthouse.submission.views import (
-    CountedCursorPlace,
     CursorPlace,
-    LogsView,
+    LogItem,
+    LogsByCursor,
+    LogsByPage,
     PagePlace,
     Today,
     show_item,
@@ -37,29 +43,81 @@ FILTERS = ("status", "recipient", "campaign", "tag", "from", "to")
 MAX_FILTER = 320
 """Characters of a filter's value."""
 
+BAD_CURSOR = Finding("/cursor", "must be the next_cursor of an earlier answer")
+
+_FILTER = Annotated[str, Meta(min_length=1, max_length=MAX_FILTER)]
+_MOMENT = Annotated[str, Meta(examples=["2026-01-31", "2026-01-31T12:00:00Z"])]
 _NUMBER = re.compile("[+-]?[0-9]{1,20}")
 _CURSOR = re.compile("[!-~]{1,255}")
 _LOST_PLUS = re.compile(r"(T\S*) (\d\d:?\d\d)$")
 
 Arguments = Mapping[str, str]
 
+LIST = Doc(
+    operation="listEmails",
+    group="Records",
+    summary="List mails",
+    text="""\
+In two forms. With `page` (any value): numbered pages, oldest first, no filters. Without: newest first, by `cursor`, \
+with filters. What places you in the list is put right (a page below 1 is 1, a limit is kept within 1 and 100, what is \
+no number is the default); a wrong filter is refused. A page past the end is empty. A search by filters that hardly meet \
+may hold fewer records than the limit, or none, and still name the next page: go on until `next_cursor` is null.
 
-def list_emails(store: Store, now: Callable[[], int]) -> Handler:
+`today` counts the mails created, first SENT and first FAILED on this day of the zone `tz`.""",
+    parameters=(
+        Parameter(
+            "limit",
+            Annotated[int, Meta(ge=1, le=MAX_LIMIT)],
+            f"Records a page; default {LIMIT}.",
+            example=LIMIT,
+        ),
+        Parameter("cursor", str, "The `next_cursor` of the page before."),
+        Parameter("page", Annotated[int, Meta(ge=1)], "Chooses the numbered form, and the page."),
+        Parameter("status", Status, "Only mail of this status."),
+        Parameter("recipient", _FILTER, "Only mail to this address, be it in to, cc or bcc."),
+        Parameter("campaign", _FILTER, "Only mail of this campaign."),
+        Parameter("tag", _FILTER, "Only mail with this tag."),
+        Parameter("from", _MOMENT, "Only mail created at or after this date or time."),
+        Parameter("to", _MOMENT, "Only mail created before this time, or on or before this date."),
+        Parameter(
+            "tz",
+            str,
+            "The IANA zone of `today` and of dates without one; default UTC.",
+            example="Europe/Berlin",
+        ),
+    ),
+    replies=(
+        Reply(
+            status=200,
+            text="A page.",
+            types=(LogsByCursor, LogsByPage),
+            headers=("Link",),
+            example=examples.logs_by_cursor,
+        ),
+    ),
+    problems=("malformed", "validation"),
+)
+
+
+def list_emails(reads: Reads, now: Callable[[], int]) -> Handler:
     """The handler of GET /email/logs."""
 
     async def handle(call: Call) -> Answer:
         arguments = read_arguments(call.query)
         query, zone = read_query(arguments)
-        try:
-            page = await in_time(store.page(query))
-        except UnknownCursor:
-            raise _bad_cursor() from None
-        view = LogsView([show_item(item) for item in page.items], _place(query, page), await today(zone))
-        return json_answer(200, view, _links(arguments, query, page))
-
-    async def today(zone: tzinfo) -> Today:
         day, since, until = day_of(now(), zone)
-        return show_today(day, await in_time(store.totals(since, until)))
+        try:
+            page, totals = await asyncio.gather(
+                in_time(reads.page(query)), in_time(reads.totals(since, until))
+            )
+        except UnknownCursor:
+            raise invalid([BAD_CURSOR]) from None
+        except PageTooFar as error:
+            detail = f"must be within the first {error.rows:,} rows; use the form with cursor for the others"
+            raise invalid([Finding("/page", detail)]) from None
+        items = [show_item(item) for item in page.items]
+        view = _view(items, query, page, show_today(day, totals))
+        return json_answer(200, view, _links(arguments, query, page))
 
     return handle
 
@@ -95,7 +153,7 @@ def read_query(arguments: Arguments) -> tuple[Query, tzinfo]:
 def _filtered(arguments: Arguments, limit: int, zone: tzinfo, findings: list[Finding]) -> Query:
     cursor = arguments.get("cursor") or None
     if cursor is not None and not _CURSOR.fullmatch(cursor):
-        raise _bad_cursor()
+        findings.append(BAD_CURSOR)
     for name in _given(arguments):
         if len(arguments[name]) > MAX_FILTER or CONTROL.search(arguments[name]) or not arguments[name]:
             findings.append(
@@ -157,17 +215,13 @@ def _moment(arguments: Arguments, name: str, zone: tzinfo, findings: list[Findin
         return None
 
 
-def _bad_cursor() -> Problem:
-    return invalid([Finding("/cursor", "must be the next_cursor of an earlier answer")])
-
-
-def _place(query: Query, page: Page) -> PagePlace | CursorPlace | CountedCursorPlace:
+def _view(items: list[LogItem], query: Query, page: Page, day: Today) -> LogsByPage | LogsByCursor:
     if query.page is not None:
         total = page.total or 0
-        return PagePlace(query.page, query.limit, total, -(-total // query.limit))
-    if page.total is None:
-        return CursorPlace(query.limit, page.next_cursor)
-    return CountedCursorPlace(query.limit, page.next_cursor, page.total)
+        place = PagePlace(query.page, query.limit, total, -(-total // query.limit))
+        return LogsByPage(items, place, day)
+    total = UNSET if page.total is None else page.total
+    return LogsByCursor(items, CursorPlace(query.limit, page.next_cursor, total), day)
 
 
 def _links(arguments: Arguments, query: Query, page: Page) -> list[Header]:

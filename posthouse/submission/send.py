@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,9 +15,12 @@ from posthouse.submission.answers import Answer, Header, json_answer
 from posthouse.submission.compose import Rules, compose, is_plain, limit_text
 from posthouse.submission.endpoint import Call, Handler
 from posthouse.submission.problems import Finding, Problem, invalid
-from posthouse.submission.request import SendRequest
+from posthouse.submission.reference import examples
+from posthouse.submission.reference.describe import Doc, Link, Parameter, Reply
+from posthouse.submission.reject import QueueRefused
+from posthouse.submission.request import EXAMPLES, ONE_BODY, SendRequest
 from posthouse.submission.shape import read
-from posthouse.submission.views import show_email
+from posthouse.submission.views import EmailView, show_email
 
 SendReply = Literal[202, 201]
 
@@ -25,12 +28,74 @@ ROUTE = "POST /email/send"
 LARGE = 1_000_000
 """Bytes of a body beyond which it is read in a thread, two at a time, so that the loop turns on."""
 
+KEY_PATTERN = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$'
+"""An Idempotency-Key as idempotency_key takes it."""
+
 _LENGTH_0 = (b"content-length", b"0")
 _VARY = (b"vary", b"Prefer")
 _DECODER = msgspec.json.Decoder(SendRequest)
 _QUOTED = re.compile(rb'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE = re.compile(rb"[ -~]*")
 _RETURN = re.compile(rb'(?:^|,)\s*return\s*=\s*"?(minimal|representation)"?\s*(?=[;,]|$)', re.I)
+
+
+def _links(id: str) -> dict[str, Link]:
+    return {
+        "record": Link("getEmail", {"id": id}, "What becomes of it."),
+        "retry": Link("retryEmail", {"id": id}, "Once it has failed."),
+    }
+
+
+SEND = Doc(
+    operation="sendEmail",
+    group="Sending",
+    summary="Send a mail",
+    text="""\
+The answer comes once the mail is stored for good, and never waits for a mail server. With an `Idempotency-Key` a \
+request can be repeated without sending twice: an equal one gets the first one's answer for as long as the mail lives. \
+A request that was refused does not use its key up.""",
+    parameters=(
+        Parameter(
+            "Idempotency-Key",
+            Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)],
+            "1 to 255 printable ASCII characters, bare or as a quoted string.",
+            where="header",
+            example="order-4711",
+        ),
+        Parameter(
+            "Prefer",
+            str,
+            "`return=representation` asks for 201 and the record, `return=minimal` for 202 and no body (RFC 7240 §4.2).",
+            where="header",
+            example="return=representation",
+        ),
+    ),
+    replies=(
+        Reply(
+            status=201,
+            text="Accepted. The record as it was at first.",
+            types=(EmailView,),
+            headers=("Location", "X-Message-Id", "Vary"),
+            maybe=("Preference-Applied",),
+            links=_links("$response.body#/id"),
+            example=examples.accepted_email,
+        ),
+        Reply(
+            status=202,
+            text="Accepted. No body.",
+            headers=("Location", "X-Message-Id", "Vary"),
+            maybe=("Preference-Applied",),
+            links=_links("$response.header.X-Message-Id"),
+        ),
+    ),
+    problems=(
+        "idempotency-key-malformed",
+        "idempotency-in-flight",
+        "idempotency-key-reused",
+    ),
+    rules=ONE_BODY,
+    examples=EXAMPLES,
+)
 
 
 def send_email(accept: Accept, rules: Rules, reply: SendReply, now: Callable[[], int]) -> Handler:
@@ -87,6 +152,10 @@ async def _accepted(accept: Accept, submission: Submission, key: Key | None) -> 
         raise Problem(
             "idempotency-in-flight", "Ask again in a moment.", headers=[(b"retry-after", b"1")]
         ) from None
+    except QueueRefused as refused:
+        text = "The queue did not take the mail, so its record says FAILED. Send it again, best with the same key."
+        where = (b"location", b"/emails/" + refused.id.encode())
+        raise Problem("unavailable", text, headers=[where, (b"retry-after", b"1")]) from None
     if saved.conflict:
         raise Problem("idempotency-key-reused", "Another request with other content had this key first.")
     return saved

@@ -6,12 +6,14 @@ derive is not shown); when the content is no longer kept its fields are null, an
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from posthouse.mail.address import format_mailbox
 from posthouse.mail.lifecycle import OPEN, State, Status
 from posthouse.mail.message import Content, HistoryEntry, Lane, Mailbox, Message, Recipient, RecipientKind
+from posthouse.mail.template import is_rendered
 from posthouse.store.base import BODY_SHOWN, Listed, Totals
 from posthouse.submission.times import show_time
 
@@ -31,22 +33,30 @@ LAST_EVENT: dict[State, str] = {
 """Our states in Resend's words (`scheduled` is pending before its time). It has none for unknown."""
 
 
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""A moment as show_time writes it."""
+
+
+def _says(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
 class RecipientView(msgspec.Struct, frozen=True):
     """One recipient of a mail, with its own state."""
 
     email: str
     state: State
-    attempts: int
-    code: int | None
-    enhanced_code: str | None
-    error: str | None
-    at: str | None
+    attempts: Annotated[int, _says("How often it was tried.")]
+    code: Annotated[int | None, _says("The last SMTP reply to it.")]
+    enhanced_code: Annotated[str | None, _says("Its enhanced code (RFC 3463), such as 5.1.1.")]
+    error: Annotated[str | None, _says("Why it is not simply sent.")]
+    at: Annotated[Time | None, _says("When it came into this state.")]
 
 
 class HistoryView(msgspec.Struct, frozen=True):
-    """One thing that happened to a mail."""
+    """One thing that happened: to the mail, or to one of its recipients."""
 
-    at: str | None
+    at: Time | None
     event: str
     recipient: str | None
     attempt: int | None
@@ -56,11 +66,11 @@ class HistoryView(msgspec.Struct, frozen=True):
 
 
 class EmailView(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail with everything that is known of it."""
+    """A mail with everything that is known of it. What it says is null once its content is no longer kept."""
 
-    object: str = "email"
+    object: Literal["email"]
     id: str
-    message_id: str
+    message_id: Annotated[str, _says("The Message-ID that it has for ever, in every try.")]
     from_: str | None = msgspec.field(name="from")
     to: list[str]
     cc: list[str]
@@ -68,21 +78,29 @@ class EmailView(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: list[str]
     subject: str | None
     html: str | None
-    text: str | None
+    text: Annotated[str | None, _says("As handed in; a text that was made from the html is not shown.")]
+    template: Annotated[
+        str | None, _says("What subject, html and text are made of; they are null until the first attempt.")
+    ]
+    variables: Annotated[dict[str, Any] | None, _says("What the template was given.")]
     tags: tuple[str, ...]
-    status: Status
-    state: State
-    last_event: str
+    status: Annotated[Status, _says("Whether it is done, in one of three words.")]
+    state: Annotated[State, _says("The same in full: what its recipients' states come to.")]
+    last_event: Annotated[str, _says("The state in Resend's words.")]
     lane: Lane
-    error: str | None
-    attempts: int
-    uncertain: int
-    created_at: str | None
-    scheduled_at: str | None
-    next_attempt_at: str | None
-    sent_at: str | None
-    delivered_at: str | None
-    failed_at: str | None
+    error: Annotated[str | None, _says("Why it is not simply sent.")]
+    attempts: Annotated[int, _says("How often it was tried: the most of any recipient.")]
+    uncertain: Annotated[
+        int, _says("How many tries ended without anybody knowing how; 0 for nearly all mail.")
+    ]
+    created_at: Time | None
+    scheduled_at: Time | None
+    next_attempt_at: Annotated[
+        Time | None, _says("When it is tried next; null while it is, and when it is done.")
+    ]
+    sent_at: Annotated[Time | None, _says("When it first became SENT.")]
+    delivered_at: Time | None
+    failed_at: Annotated[Time | None, _says("When it first became FAILED.")]
     recipients: list[RecipientView]
     history: list[HistoryView]
 
@@ -92,17 +110,17 @@ class LogItem(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     from_: str | None = msgspec.field(name="from")
-    to: str
+    to: Annotated[str, _says("Its addresses, with a comma and a space between them.")]
     subject: str | None
-    body: str | None
-    body_truncated: bool
+    body: Annotated[str | None, _says(f"Its html, else its text: the first {BODY_SHOWN} characters.")]
+    body_truncated: Annotated[bool, _says("Whether there is more of it.")]
     status: Status
     state: State
     error: str | None
     attempts: int
-    created_at: str | None
-    sent_at: str | None
-    failed_at: str | None
+    created_at: Time | None
+    sent_at: Time | None
+    failed_at: Time | None
 
 
 class Today(msgspec.Struct, frozen=True):
@@ -124,25 +142,28 @@ class PagePlace(msgspec.Struct, frozen=True):
 
 
 class CursorPlace(msgspec.Struct, frozen=True):
-    """Where a page by cursor stands; next_cursor is null on the last one."""
+    """Where a page by cursor stands."""
 
     limit: int
-    next_cursor: str | None
+    next_cursor: Annotated[str | None, _says("Names the next page; null on the last one.")]
+    total: Annotated[int | msgspec.UnsetType, _says("The number of all records; absent beside a filter.")] = (
+        msgspec.UNSET
+    )
 
 
-class CountedCursorPlace(msgspec.Struct, frozen=True):
-    """The same of a list without filters, with the number of all records."""
-
-    limit: int
-    next_cursor: str | None
-    total: int
-
-
-class LogsView(msgspec.Struct, frozen=True):
-    """A page of the log."""
+class LogsByPage(msgspec.Struct, frozen=True):
+    """A numbered page of the log, oldest first."""
 
     items: list[LogItem]
-    pagination: PagePlace | CursorPlace | CountedCursorPlace
+    pagination: PagePlace
+    today: Today
+
+
+class LogsByCursor(msgspec.Struct, frozen=True):
+    """A page of the log by cursor, newest first."""
+
+    items: list[LogItem]
+    pagination: CursorPlace
     today: Today
 
 
@@ -151,6 +172,7 @@ def show_email(message: Message, content: Content | None, now: int) -> EmailView
     state = message.state
     scheduled = state == "pending" and (message.scheduled_at or 0) > now
     return EmailView(
+        object="email",
         id=message.id,
         message_id=message.message_id,
         from_=format_mailbox(content.sender) if content else None,
@@ -158,9 +180,11 @@ def show_email(message: Message, content: Content | None, now: int) -> EmailView
         cc=_addresses(content and content.cc, message, "cc"),
         bcc=_addresses(content and content.bcc, message, "bcc"),
         reply_to=[format_mailbox(box) for box in content.reply_to] if content else [],
-        subject=content.subject if content else None,
+        subject=_subject(content),
         html=content.html if content else None,
         text=content.text if content else None,
+        template=content.template if content else None,
+        variables=content.variables if content and content.template else None,
         tags=message.tags,
         status=message.status,
         state=state,
@@ -189,7 +213,7 @@ def show_item(listed: Listed) -> LogItem:
         id=message.id,
         from_=format_mailbox(content.sender) if content else None,
         to=", ".join(to),
-        subject=content.subject if content else None,
+        subject=_subject(content),
         body=body and body[:BODY_SHOWN],
         body_truncated=listed.truncated and body is not None and len(body) >= BODY_SHOWN,
         status=message.status,
@@ -205,6 +229,11 @@ def show_item(listed: Listed) -> LogItem:
 def show_today(day: date, totals: Totals) -> Today:
     """The figures of a day."""
     return Today(day, totals.created, totals.sent, totals.failed)
+
+
+def _subject(content: Content | None) -> str | None:
+    """None, too, while the template has not given it."""
+    return None if content is None or not (content.subject or is_rendered(content)) else content.subject
 
 
 def _addresses(boxes: Sequence[Mailbox] | None, message: Message, kind: RecipientKind) -> list[str]:

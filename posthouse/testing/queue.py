@@ -9,30 +9,40 @@ from contextlib import asynccontextmanager, suppress
 
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
-from posthouse.queue.base import Hint, Queue
+from posthouse.queue.base import Hint, Queue, Taken
 
 PATIENCE = 20.0
 """Seconds after which a test gives up waiting."""
 
 
 class Worker:
-    """A handler that keeps the hints it gets; `answers` are what it answers first (an error is raised), then 0."""
+    """A handler that keeps the hints it gets; `answers` are what it answers first (an error is raised), then nothing
+    leased. An answer is a number of messages, all of them settled."""
 
     def __init__(self, *answers: int | Exception) -> None:
         self.hints: list[Hint] = []
         self._answers = list(answers)
 
-    async def __call__(self, hint: Hint) -> int:
+    async def __call__(self, hint: Hint) -> Taken:
         """Takes a hint."""
         self.hints.append(hint)
         answer = self._answers.pop(0) if self._answers else 0
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return all_settled(answer)
 
     def heard_of(self, lane: Lane, id: str) -> bool:
         """Whether a hint would lead to this message: one that names it, or one for all of its lane."""
         return any(hint.lane == lane and (id in hint.ids or not hint.ids) for hint in self.hints)
+
+
+def all_settled(count: int) -> Taken:
+    """So many messages were leased, and all of them are settled."""
+    ids = [str(number) for number in range(count)]
+    taken = Taken(ids)
+    for id in ids:
+        taken.settled(id)
+    return taken
 
 
 @asynccontextmanager
@@ -106,13 +116,13 @@ class QueueContract:
     async def test_a_busy_handler_of_one_lane_does_not_hold_up_the_other(self, queue: Queue) -> None:
         held, heard = asyncio.Event(), asyncio.Event()
 
-        async def handler(hint: Hint) -> int:
+        async def handler(hint: Hint) -> Taken:
             if hint.lane == "bulk":
                 held.set()
                 await asyncio.Event().wait()
             elif held.is_set():
                 heard.set()
-            return 0
+            return Taken()
 
         task = asyncio.create_task(queue.consume(handler))
         async with asyncio.timeout(PATIENCE):

@@ -90,17 +90,36 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server offers. `tls`: none, offered by STARTTLS, or from the first byte; `users` name → password;
-    `ehlo` False makes it know HELO only."""
+    """What the server offers. `tls`: none, offered by STARTTLS, or from the first byte; `users` name → password, or
+    access token; `ehlo` False makes it know HELO only; `limits` are those of RFC 9422, by name, which it keeps to.
+    `crumbs` makes it write its replies byte by byte, `line_end` ends each of their lines."""
 
     ehlo: bool = True
     pipelining: bool = True
     eight_bit: bool = True
     enhanced: bool = True
+    utf8: bool = True
     size: int | None = None
     tls: Literal["none", "starttls", "implicit"] = "none"
     users: dict[str, str] = {}
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    limits: dict[str, int] = {}
+    crumbs: bool = False
+    line_end: str = "\r\n"
+
+    def words(self, secured: bool) -> list[str]:
+        """The lines of its reply to EHLO, after the first; `secured` says that TLS stands."""
+        words = {
+            "PIPELINING": self.pipelining,
+            "8BITMIME": self.eight_bit,
+            "ENHANCEDSTATUSCODES": self.enhanced,
+            "SMTPUTF8": self.utf8,
+            f"SIZE {self.size}": self.size is not None,
+            " ".join(["LIMITS", *(f"{name}={most}" for name, most in self.limits.items())]): self.limits,
+            "STARTTLS": self.tls == "starttls" and not secured,
+            f"AUTH {' '.join(self.mechanisms)}": self.users,
+        }
+        return [word for word, offered in words.items() if offered]
 
 
 class SmtpSink:
@@ -221,6 +240,8 @@ def main() -> None:
 
 
 def _arguments() -> argparse.ArgumentParser:
+    from posthouse.testing.sink_faults import FAULTS  # which is made of what stands here
+
     parser = argparse.ArgumentParser(prog="posthouse.testing.sink", description="A scriptable SMTP server.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before the reply to each final dot")
@@ -231,21 +252,13 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--no-pipelining", action="store_true")
     parser.add_argument("--no-ehlo", action="store_true")
     parser.add_argument("--rules", default="[]", help="a JSON list of rules, as the fields of Rule")
+    parser.add_argument("--fault", choices=FAULTS, metavar="NAME", help="acts out a fault of docs/smtp.md")
     parser.add_argument("--log", type=Path, help="a JSON line for each mail that was taken")
     return parser
 
 
 async def _serve(asked: argparse.Namespace) -> None:
-    rules = msgspec.json.decode(asked.rules, type=list[Rule])
-    if asked.delay:
-        rules.append(Rule(step="end", delay=asked.delay))
-    offers = Offers(
-        ehlo=not asked.no_ehlo,
-        pipelining=not asked.no_pipelining,
-        size=asked.size,
-        tls=asked.tls,
-        users=dict(user.split(":", 1) for user in asked.user),
-    )
+    rules, offers = _scripted(asked)
     log = asked.log.open("ab", buffering=0) if asked.log else None
 
     def note(mail: Mail) -> None:
@@ -257,6 +270,25 @@ async def _serve(asked: argparse.Namespace) -> None:
             asked.ca.write_bytes(sink.authority.pem)
         print(f"ready smtp://127.0.0.1:{sink.port}", flush=True)
         await asyncio.get_running_loop().create_future()
+
+
+def _scripted(asked: argparse.Namespace) -> tuple[list[Rule], Offers]:
+    if asked.fault:
+        from posthouse.testing.sink_faults import FAULTS
+
+        fault = FAULTS[asked.fault]
+        return fault.fresh_rules(), fault.offers
+    rules = msgspec.json.decode(asked.rules, type=list[Rule])
+    if asked.delay:
+        rules.append(Rule(step="end", delay=asked.delay))
+    offers = Offers(
+        ehlo=not asked.no_ehlo,
+        pipelining=not asked.no_pipelining,
+        size=asked.size,
+        tls=asked.tls,
+        users=dict(user.split(":", 1) for user in asked.user),
+    )
+    return rules, offers
 
 
 def _line(mail: Mail) -> dict[str, object]:

@@ -6,6 +6,8 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from posthouse.testing.sink_login import log_in
+
 if TYPE_CHECKING:
     from posthouse.testing.sink import Rule, SmtpSink, Step
 
@@ -13,7 +15,7 @@ _DOT = b"\r\n.\r\n"
 
 
 class Visit(asyncio.Protocol):
-    """What one connection said, in `commands` (without CRLF), and whether it is still `open`.
+    """What one connection said, in `commands` (without CRLF), how many `mails` it began, whether it is still `open`.
 
     `secured` tells that TLS stands, `user` who logged in. While a reply is delayed nothing more is read of what came.
     """
@@ -24,7 +26,7 @@ class Visit(asyncio.Protocol):
         self.secured = sink.offers.tls == "implicit"
         self.user: str | None = None
         self.open = False
-        self.dots = 0
+        self.dots = self.mails = 0
         self._sink = sink
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -33,8 +35,11 @@ class Visit(asyncio.Protocol):
         self._in_data = False
         self._login: list[str] | None = None
         self._sender: str | None = None
+        self._utf8 = False
         self._recipients: list[str] = []
+        self._domains = set[str]()
         self._out: list[bytes] = []
+        self._crumbs = bytearray()
 
     def drop(self) -> None:
         """Closes the link at once."""
@@ -67,8 +72,23 @@ class Visit(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out))
+            if self._sink.offers.crumbs:
+                self._crumble(b"".join(self._out))
+            else:
+                self._transport.write(b"".join(self._out))
         self._out.clear()
+
+    def _crumble(self, more: bytes) -> None:
+        waits = bool(self._crumbs)
+        self._crumbs += more
+        if not waits:
+            self._write_crumb()
+
+    def _write_crumb(self) -> None:
+        if self._crumbs and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(self._crumbs[:1])
+            del self._crumbs[:1]
+            asyncio.get_running_loop().call_soon(self._write_crumb)
 
     def _read_line(self) -> bool:
         end = self._buffer.find(b"\r\n")
@@ -142,21 +162,13 @@ class Visit(asyncio.Protocol):
 
     def _say(self, reply: str) -> None:
         if reply:
-            self._out.append("".join(f"{line}\r\n" for line in reply.split("\n")).encode())
+            self._out.append(
+                "".join(f"{line}{self._sink.offers.line_end}" for line in reply.split("\n")).encode()
+            )
 
     def _ehlo(self, argument: str) -> str:
         self._reset()
-        offers = self._sink.offers
-        words = [
-            "sink",
-            "PIPELINING" if offers.pipelining else "",
-            "8BITMIME" if offers.eight_bit else "",
-            "ENHANCEDSTATUSCODES" if offers.enhanced else "",
-            f"SIZE {offers.size}".rstrip() if offers.size is not None else "",
-            "STARTTLS" if offers.tls == "starttls" and not self.secured else "",
-            f"AUTH {' '.join(offers.mechanisms)}" if offers.users else "",
-        ]
-        lines = [word for word in words if word]
+        lines = ["sink", *self._sink.offers.words(self.secured)]
         return "\n".join([f"250-{line}" for line in lines[:-1]] + [f"250 {lines[-1]}"])
 
     def _helo(self, argument: str) -> str:
@@ -198,30 +210,44 @@ class Visit(asyncio.Protocol):
         return self._log_in(first) if first else "334 "
 
     def _log_in(self, line: str) -> str:
-        login = self._login or []
-        login.append(b64decode(line).decode())
-        if login[0] == "LOGIN" and len(login) == 2:
-            return "334 UGFzc3dvcmQ6"
-        user, password = login[1:] if login[0] == "LOGIN" else login[1].split("\0")[1:]
-        self._login = None
-        if self._sink.offers.users.get(user) != password:
-            return "535 5.7.8 wrong user or password"
-        self.user = user
-        return "235 2.7.0 welcome"
+        assert self._login is not None
+        self._login.append(b64decode(line).decode())
+        reply, user = log_in(self._login, self._sink.offers.users)
+        if not reply.startswith("334"):
+            self._login, self.user = None, user
+        return reply
 
     def _mail(self, argument: str) -> str:
+        offers, address = self._sink.offers, _address(argument)
         if self._sender is not None:
             return "503 5.5.1 nested MAIL"
-        if self._sink.offers.users and self.user is None:
+        if offers.users and self.user is None:
             return "530 5.7.0 log in first"
-        self._sender = _address(argument)
+        self.mails += 1
+        if self.mails > offers.limits.get("MAILMAX", self.mails):
+            return "451 4.5.3 too many mails in one session"
+        self._utf8 = offers.utf8 and "SMTPUTF8" in argument.rpartition(">")[2].split()
+        if not address.isascii() and not self._utf8:
+            return "553 5.6.7 SMTPUTF8 was not asked for"
+        self._sender = address
         return "250 2.1.0 sender ok"
 
     def _rcpt(self, argument: str) -> str:
+        address = _address(argument)
         if self._sender is None:
             return "503 5.5.1 MAIL first"
-        self._recipients.append(_address(argument))
+        if not address.isascii() and not self._utf8:
+            return "553 5.6.7 SMTPUTF8 was not asked for"
+        if self._sink.offers.limits and self._exceeds(address, self._sink.offers.limits):
+            return "452 4.5.3 too many recipients, or domains of recipients"
+        self._recipients.append(address)
         return "250 2.1.5 recipient ok"
+
+    def _exceeds(self, address: str, limits: dict[str, int]) -> bool:
+        self._domains.add(address.rpartition("@")[2])
+        most, domains = limits.get("RCPTMAX"), limits.get("RCPTDOMAINMAX")
+        too_many = most is not None and len(self._recipients) >= most
+        return too_many or (domains is not None and len(self._domains) > domains)
 
     def _data(self, argument: str) -> str:
         if not self._recipients:

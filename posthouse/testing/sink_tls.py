@@ -10,15 +10,16 @@ from typing import Any
 
 class Authority:
     """`pem` is the CA's certificate, to be trusted through SSL_CERT_FILE; `server` is the server's side of TLS, with a
-    certificate for `names` (host names and IP addresses). Needs the package cryptography (a development dependency).
+    certificate for `names` (host names and IP addresses); `chain` is its key and its certificate (PEM). Needs the
+    package cryptography (a development dependency).
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.pem, chain = _make(names)
+        self.pem, self.chain = _make(names)
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "chain.pem")
-            path.write_bytes(chain)
+            path.write_bytes(self.chain)
             self.server.load_cert_chain(path)
 
     def context(self) -> ssl.SSLContext:

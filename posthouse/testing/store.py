@@ -7,13 +7,21 @@ override `reopen` with a fixture that gives a callable: it stops that store and 
 import pytest
 
 from posthouse.testing.store_claim import Claiming
+from posthouse.testing.store_keep import Keeping
+from posthouse.testing.store_notice import Hearing
 from posthouse.testing.store_page import Listing
+from posthouse.testing.store_prune import Pruning
+from posthouse.testing.store_rate import Leasing
+from posthouse.testing.store_report import Reporting
 from posthouse.testing.store_save import Reopen, Saving
 from posthouse.testing.store_settle import Settling
+from posthouse.testing.store_snapshot import Auditing
 from posthouse.testing.store_walk import Walking
 
 
-class StoreContract(Saving, Claiming, Settling, Listing, Walking):
+class StoreContract(
+    Saving, Claiming, Settling, Reporting, Keeping, Listing, Pruning, Hearing, Leasing, Walking, Auditing
+):
     """All of it."""
 
     @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from posthouse.mail.message import Attachment, Message
-from posthouse.store.base import BODY_SHOWN, Query, Store, UnknownCursor
+from posthouse.store.base import BODY_SHOWN, Query, Store, UnknownCursor, Waiting
 from posthouse.testing.store_mail import ACCEPTED, LONG, REFUSED, draft, microseconds, said, saved, settle
 
 QUARTER = 900_000_000
@@ -142,9 +142,13 @@ class Listing:
         (oldest, *_) = await saved(store, 3)
         seen = await store.overview()
         assert (seen.states["pending"], seen.states["sent"], seen.oldest_due_at) == (5, 0, oldest.due_at)
-        await store.claim("worker", 3, LONG)
+        (bulk, *_) = await saved(store, 2, lane="bulk")
         seen = await store.overview()
-        assert (seen.states["pending"], seen.states["sending"], seen.oldest_due_at) == (2, 3, None)
+        assert seen.lanes == {"transactional": Waiting(3, oldest.due_at), "bulk": Waiting(2, bulk.due_at)}
+        await store.claim("worker", 5, LONG)
+        seen = await store.overview()
+        assert (seen.states["pending"], seen.states["sending"], seen.oldest_due_at) == (2, 5, None)
+        assert seen.lanes == {"transactional": Waiting(), "bulk": Waiting()}
 
     async def _mixed(self, store: Store) -> list[Message]:
         """Two dozen records of many kinds, oldest first."""

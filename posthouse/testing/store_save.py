@@ -90,6 +90,13 @@ class Saving:
         results = await store.save([draft(key=key("k", scope=scope)) for scope in ("one", "two", "two")])
         assert [result.created for result in results] == [True, True, False]
 
+    async def test_keys_lead_to_ids(self, store: Store) -> None:
+        drafts = [draft(key=key("k")), draft(key=key("old", seconds=0.0)), draft(key=key("k", scope="other"))]
+        first, _, other = await store.save(drafts)
+        assert await store.named("test", ["k", "old", "no such"]) == {"k": first.message.id}
+        assert await store.named("other", ["k"]) == {"k": other.message.id}
+        assert await store.named("test", []) == {}
+
     async def test_a_key_whose_time_is_over_is_forgotten(self, store: Store) -> None:
         (first,) = await store.save([draft(key=key("k", seconds=0.0))])
         (second,) = await store.save([draft(key=key("k", b"other"))])

@@ -2,6 +2,7 @@
 
 `transport` is a started transport with at least two connections, stopped when the test is over; `far` is the far end
 that it sends to (FarEnd). A transport without a network sets `remote` to False: what only a network does is skipped.
+One whose far end gives a single answer for all recipients sets `apart` to False: then all get that answer.
 """
 
 import asyncio
@@ -11,9 +12,9 @@ from typing import Protocol
 import pytest
 
 from posthouse.mail.errors import TransportAway
-from posthouse.mail.message import Lane
+from posthouse.mail.message import LANES, Lane
 from posthouse.mail.outcome import Outcome
-from posthouse.transport.base import Transport
+from posthouse.transport.base import Transport, Use
 
 DATA = b"From: a@example.com\r\nSubject: hello\r\n\r\n.a dot first\r\nand more\r\n"
 PATIENCE = 20.0
@@ -90,6 +91,7 @@ class TransportContract:
     """What every transport keeps (posthouse.transport.base)."""
 
     remote = True
+    apart = True
 
     @pytest.fixture(autouse=True)
     def _only_where_it_applies(self, request: pytest.FixtureRequest) -> None:
@@ -164,6 +166,10 @@ class TransportContract:
         far.refuse("bad@example.com")
         parcel = Parcel("m", "one@example.com", "bad@example.com", "two@example.com")
         transport.send([parcel])
+        if not self.apart:
+            assert await parcel.results() == ["refused", "refused", "refused"]
+            assert (parcel.begun, far.arrived()) == ([(None, None, None)], [])
+            return
         assert await parcel.results() == ["accepted", "refused", "accepted"]
         ((one, bad, two),) = parcel.begun
         assert (one, two) == (None, None)
@@ -178,7 +184,7 @@ class TransportContract:
         transport.send([parcel, other])
         assert await parcel.results() == ["refused"]
         assert await other.results() == ["accepted"]
-        assert parcel.begun == []
+        assert parcel.begun == ([] if self.apart else [(None,)])
 
     @pytest.mark.usefixtures("far")
     async def test_recall_gives_back_what_waits(self, transport: Transport, far: FarEnd) -> None:
@@ -192,6 +198,23 @@ class TransportContract:
         assert back
         assert len(far.arrived()) == len(parcels) - len(back)
         assert {parcel.settled for parcel in parcels} == {1}
+
+    @pytest.mark.usefixtures("far")
+    async def test_use_tells_what_it_is_busy_with(self, transport: Transport, far: FarEnd) -> None:
+        far.slow(0.2)
+        parcels = [Parcel(f"m{number}", lane="bulk") for number in range(20 * transport.connections)]
+        transport.send(parcels)
+        async with asyncio.timeout(PATIENCE):
+            await parcels[0].has_begun.wait()
+        use = transport.use()
+        assert 0 < use.connections <= transport.connections
+        assert 0 < use.in_air < len(parcels)
+        assert 0 < use.waiting["bulk"] < len(parcels)
+        transport.recall()
+        for parcel in parcels:
+            await parcel.outcomes()
+        await transport.stop()
+        assert transport.use() == Use(0, 0, dict.fromkeys(LANES, 0))
 
     @pytest.mark.usefixtures("far")
     async def test_stop_ends_everything_at_once(self, transport: Transport, far: FarEnd) -> None:

@@ -13,6 +13,8 @@ Rules for every adapter:
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from posthouse.mail.message import Lane
 from posthouse.mail.outcome import Outcome
 
@@ -45,6 +47,20 @@ class Envelope(Protocol):
         ...
 
 
+class Use(msgspec.Struct, frozen=True):
+    """What a transport is busy with at this moment: `connections` that stand, envelopes `in_air` on them, and those that
+    are `waiting` for one in each lane."""
+
+    connections: int = 0
+    in_air: int = 0
+    waiting: dict[Lane, int] = {}
+
+
+def bulk_share(connections: int) -> int:
+    """How many connections bulk may use: all but a fifth (at least one), or the only one there is."""
+    return connections if connections < 2 else connections - max(1, connections // 5)
+
+
 class Transport(Protocol):
     """See the module's rules. `name` tells it from others in records and logs and holds no secret.
 
@@ -69,6 +85,10 @@ class Transport(Protocol):
 
     def recall(self) -> None:
         """Gives back (`not_begun`) every envelope that no connection has taken yet."""
+        ...
+
+    def use(self) -> Use:
+        """What it is busy with, for those who watch. Costs nothing to ask."""
         ...
 
     async def probe(self) -> None:

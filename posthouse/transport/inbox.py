@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from posthouse.check import Check, examine_folder
 from posthouse.mail.address import CONTROL
 from posthouse.mail.errors import TransportAway
 from posthouse.mail.outcome import Outcome, not_begun, refused, transport_away
-from posthouse.transport.base import Envelope
+from posthouse.transport.base import Envelope, Use
 
 KEPT = 10_000
 """Mails the inbox keeps; a twentieth more before the oldest are removed."""
@@ -63,9 +64,18 @@ class Inbox:
     def recall(self) -> None:
         """Nothing waits."""
 
+    def use(self) -> Use:
+        """Nothing is in the air between two calls."""
+        return Use()
+
     async def probe(self) -> None:
         if not os.access(self._folder, os.W_OK):
             raise TransportAway("inbox: its folder cannot be written")
+
+    async def examine(self) -> list[Check]:
+        """See posthouse.check."""
+        told = Check("transport inbox:", "ok", "mail is captured in the inbox; nothing leaves this machine")
+        return [told, *examine_folder("transport inbox:", self._folder)]
 
     def _take(self, envelope: Envelope) -> list[Outcome]:
         count = len(envelope.recipients)

@@ -7,14 +7,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from posthouse.transport.base import Transport
+from posthouse.transport.pace import Pacing, alone
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What a transport may need beside its URL: our name for EHLO, our folder, and the transactions at once at most."""
+    """What a transport may need beside its URL: our name for EHLO, our folder, the transactions at once at most, and
+    who grants starts where the URL names a rate."""
 
     hostname: str
     state_dir: Path
     concurrency: int | None = None
+    pacing: Pacing = alone
 
 
 def _inbox(url: str, around: Surroundings) -> Transport:
@@ -30,11 +33,27 @@ def _smtp(url: str, around: Surroundings) -> Transport:
     if around.concurrency is not None:
         connections = min(options.connections, around.concurrency)
         options = msgspec.structs.replace(options, connections=connections)
-    return SmtpTransport(options, around.hostname)
+    pace = around.pacing(options.rate, options.name) if options.rate else None
+    return SmtpTransport(options, around.hostname, pace=pace)
+
+
+def _ses(url: str, around: Surroundings) -> Transport:
+    try:
+        from posthouse.transport.ses import SesTransport, read_options
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "botocore":
+            raise
+        raise ValueError("SES needs an extra: pip install posthouse[ses]") from None
+    options = read_options(url)
+    if around.concurrency is not None:
+        connections = min(options.connections, around.concurrency)
+        options = msgspec.structs.replace(options, connections=connections)
+    return SesTransport(options, around.pacing(options.rate, options.name) if options.rate else None)
 
 
 TRANSPORTS: dict[str, Callable[[str, Surroundings], Transport]] = {
     "inbox": _inbox,
+    "ses": _ses,
     "smtp": _smtp,
     "smtps": _smtp,
 }

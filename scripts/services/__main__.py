@@ -16,15 +16,30 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import debian
+import elasticsearch_server
+import exim
+import node_programs
 import postfix
+import postgres
+import promtool
+import rabbitmq
+import redis_server
 import wrk
 from service import CannotRun, Service
 
 SERVICES: tuple[Service, ...] = (
     postfix.SERVICE,
+    postgres.SERVICE,
+    elasticsearch_server.SERVICE,
+    exim.SERVICE,
+    promtool.SERVICE,
+    rabbitmq.SERVICE,
+    redis_server.SERVICE,
+    node_programs.SERVICE,
     wrk.SERVICE,
 )
-BENCHMARKS_ONLY = ("wrk",)
+ASKED_FOR = ("elasticsearch", "wrk")
+"""Started only where --only names them: they are large, or for the benchmarks."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,7 +64,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     run.add_argument("--only", type=lambda text: text.split(","), help=f"some of {','.join(names)}")
     run.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    options.only = options.only or [name for name in names if name not in BENCHMARKS_ONLY]
+    options.only = options.only or [name for name in names if name not in ASKED_FOR]
     for name in set(options.only) - set(names):
         parser.error(f"no service is called {name}; there are {', '.join(names)}")
     return options

@@ -41,7 +41,10 @@ class CannotRun(Exception):
 
 def find(program: str) -> str | None:
     """Where a program is; Debian keeps servers where a plain user's PATH does not look."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    servers = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(
+        program, path=":".join([os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin", *servers])
+    )
 
 
 def free_ports(count: int) -> list[int]:

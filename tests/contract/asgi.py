@@ -12,6 +12,7 @@ import msgspec
 from starlette.types import ASGIApp
 
 from posthouse.app import Api, build_app
+from posthouse.feedback.generic import GenericHook
 from posthouse.mail.advance import Settlement
 from posthouse.mail.identity import id_maker
 from posthouse.mail.message import Mailbox, Message
@@ -24,11 +25,16 @@ from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.ratelimit import Rate, RateLimiter
 from posthouse.submission.times import wall_clock
+from tests.contract.conformance import Document
 
 MASTER = "a master key of the tests"
+WEBHOOK_KEY = b"what webhooks are signed with"
 BEARER = {"authorization": f"Bearer {MASTER}"}
 JSON = {"content-type": "application/json"}
 MAIL = {"to": "ann@example.org", "subject": "Hello", "body": "Hi Ann"}
+
+
+_DOCUMENTS: list[Document] = []
 
 
 @dataclass
@@ -70,7 +76,17 @@ class House:
             headers = {"transfer-encoding": "chunked"} | headers
         elif body is not None:
             headers = {"content-length": str(len(chunks[0]))} | headers
-        return await call(self.app, method, path, chunks, headers)
+        reply = await call(self.app, method, path, chunks, headers)
+        if reply.status:
+            document = await self.document()
+            document.check(method, unquote(path.partition("?")[0]), reply.status, reply.headers, reply.body)
+        return reply
+
+    async def document(self) -> Document:
+        """What the app says of itself: the same in every house, so it is read once."""
+        if not _DOCUMENTS:
+            _DOCUMENTS.append(Document((await call(self.app, "GET", "/openapi.json", [b""], {})).body))
+        return _DOCUMENTS[0]
 
     async def send(self, mail: Any = None, **headers: str) -> Reply:
         """POST /email/send; underscores in header names stand for hyphens."""
@@ -117,6 +133,7 @@ async def house(
         rules=options.pop("rules", Rules(sender=Mailbox("posthouse@post.example"))),
         ready=options.pop("ready", _all_ready),
         now=wall_clock,
+        hooks=[GenericHook([WEBHOOK_KEY.decode()])],
         **options,
     )
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.submission.auth import make_key
+from posthouse.submission.emails import GET
 from posthouse.submission.endpoint import Call, Endpoint, Gate, Route
 from posthouse.submission.ratelimit import Rate
 from tests.contract.asgi import BEARER, JSON, MAIL, call, house
@@ -191,7 +192,7 @@ async def test_a_bug_is_a_500_without_a_word_of_what_happened(tmp_path: Path) ->
         raise ValueError("a secret")
 
     async with house(tmp_path) as h:
-        route = Route(method="GET", path="/x", scope="logs", handler=breaks, summary="")  # type: ignore[arg-type]
+        route = Route(method="GET", path="/x", scope="logs", handler=breaks, doc=GET)  # type: ignore[arg-type]
         endpoint = Endpoint(Gate(h.keys, None, 1), [route])
         reply = await call(endpoint, "GET", "/x", [b""], BEARER)
     assert reply.status == 500

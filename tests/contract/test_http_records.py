@@ -51,6 +51,8 @@ async def test_a_mail_is_shown_as_a_superset_of_resends_object(tmp_path: Path) -
         "subject": "Hello",
         "html": None,
         "text": "Hi Ann",
+        "template": None,
+        "variables": None,
         "tags": ["t"],
         "status": "PENDING",
         "state": "pending",
@@ -123,6 +125,27 @@ async def test_a_failed_mail_is_sent_again_and_only_a_failed_one(tmp_path: Path)
         assert reply.json["failed_at"] is not None
         assert h.hints == [id]
         assert (await h.ask("POST", f"/emails/{id}/retry")).status == 409
+
+
+async def test_a_mail_whose_body_is_no_longer_kept(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        id = await h.sent()
+        await h.settle(id, REFUSED, "fail")
+        while await h.store.prune(0.0, None):
+            pass
+        shown = (await h.ask("GET", f"/emails/{id}")).json
+        assert (shown["subject"], shown["to"], shown["from"]) == (
+            "Hello",
+            ["ann@example.org"],
+            "posthouse@post.example",
+        )
+        assert (shown["text"], shown["html"]) == (None, None)
+        (item,) = (await h.ask("GET", "/email/logs")).json["items"]
+        assert (item["subject"], item["body"], item["body_truncated"]) == ("Hello", None, False)
+        refused = await h.ask("POST", f"/emails/{id}/retry")
+        assert (refused.status, refused.json["type"]) == (409, "urn:posthouse:problem:nothing-to-retry")
+        assert "no longer kept" in refused.json["detail"]
+        assert (await h.ask("GET", f"/emails/{id}")).json == shown
 
 
 async def test_scopes_of_the_records(tmp_path: Path) -> None:
@@ -326,3 +349,15 @@ async def test_a_store_that_is_away_is_503(tmp_path: Path, monkeypatch: pytest.M
             reply = await h.ask("GET", path)
             assert (reply.status, reply.json["type"]) == (503, "urn:posthouse:problem:unavailable")
             assert "retry-after" in reply.headers
+
+
+async def test_every_wrong_argument_is_named_beside_a_wrong_cursor(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        reply = await h.ask(
+            "GET", "/email/logs?cursor=%C3%A9&status=SECRET&from=SECRET&tz=SECRET&recipient=SECRET"
+        )
+    assert (reply.status, sorted(reply.pointers)) == (
+        400,
+        ["/cursor", "/from", "/recipient", "/status", "/tz"],
+    )
+    assert b"SECRET" not in reply.body

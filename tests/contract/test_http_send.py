@@ -367,3 +367,26 @@ def test_nothing_that_is_posted_breaks_it(
 
 def _encode(plain: Any) -> bytes:
     return json.dumps(plain).encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("headers", {f"From{n}": "\x00" for n in range(5_000)}),
+        ("attachments", [{"filename": "", "content": ""}] * 5_000),
+        ("tags", [""] * 5_000),
+        ("to", [""] * 5_000),
+    ],
+)
+async def test_a_list_that_is_too_long_is_named_once(tmp_path: Path, field: str, value: object) -> None:
+    async with house(tmp_path, max_body=1_000_000) as h:
+        reply = await h.send(MAIL | {field: value})
+    assert (reply.status, reply.pointers) == (400, [f"/{field}"])
+
+
+async def test_no_more_than_a_hundred_fields_are_named(tmp_path: Path) -> None:
+    many = {"to": [""] * 50, "cc": [""] * 50, "bcc": [""] * 50}
+    async with house(tmp_path) as h:
+        reply = await h.send(MAIL | many)
+    assert (reply.status, len(reply.pointers)) == (400, 100)
+    assert "or more" in reply.json["detail"]

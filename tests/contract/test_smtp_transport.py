@@ -511,6 +511,56 @@ async def test_login_refused(mechanisms):
         assert "wrong@" not in outcome.text
 
 
+async def test_a_refreshed_token_is_used_at_the_next_login(tmp_path):
+    token = tmp_path / "token"
+    offers = Offers(users={"ann": "fresh"}, mechanisms=("PLAIN", "XOAUTH2"))
+    query = f"tls=none&auth=xoauth2&token_file={token}"
+    async with pair(offers=offers, login="ann@", query=query) as (sink, transport):
+        missing = (await send(transport))[0]
+        assert (kind(missing), "No such file" in missing.text) == (AWAY, True)
+        for written in ("", "two\nlines", "ä", "x" * 20_000):
+            token.write_text(written)
+            assert "token file holds no token" in (await send(transport))[0].text
+        assert sink.visits == []
+        token.write_text("stale\n")
+        stale = (await send(transport))[0]
+        assert (kind(stale), stale.code, "stale" in stale.text) == (AWAY, 535, False)
+        token.write_text("fresh\n")
+        assert kind((await send(transport))[0]) == ACCEPTED
+        assert sink.visits[-1].user == "ann"
+
+
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+@pytest.mark.parametrize("token", ["short", "long" * 500])
+async def test_login_by_token(mechanism, token):
+    offers = Offers(users={"ann@x": token}, mechanisms=(mechanism,))
+    query = f"tls=none&auth={mechanism.lower()}"
+    async with pair(offers=offers, login=f"ann%40x:{token}@", query=query) as (sink, transport):
+        assert kind((await send(transport))[0]) == ACCEPTED
+        assert sink.visits[0].user == "ann@x"
+
+
+async def test_no_more_mails_in_a_session_than_the_server_takes():
+    async with pair(offers=Offers(limits={"MAILMAX": 3}), query="tls=none&connections=2") as (
+        sink,
+        transport,
+    ):
+        parcels = [Parcel(f"m{number}") for number in range(20)]
+        transport.send(parcels)
+        assert [await parcel.results() for parcel in parcels] == [["accepted"]] * 20
+        assert max(visit.mails for visit in sink.visits) == 3
+        assert len(sink.mails) == 20
+
+
+async def test_no_more_domains_in_a_session_than_the_server_takes():
+    limits = {"RCPTDOMAINMAX": 2, "RCPTMAX": 3}
+    async with pair(offers=Offers(limits=limits), query="tls=none&connections=1") as (sink, transport):
+        parcels = [Parcel(f"m{number}", f"ann@d{number}.example") for number in range(9)]
+        transport.send(parcels)
+        assert [await parcel.results() for parcel in parcels] == [["accepted"]] * 9
+        assert len(sink.visits) >= 5
+
+
 # --- the pool ---------------------------------------------------------------------------------------------------------
 
 

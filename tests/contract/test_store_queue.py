@@ -7,7 +7,7 @@ import pytest
 
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
-from posthouse.queue.base import Hint
+from posthouse.queue.base import Hint, Taken
 from posthouse.queue.store import LONGEST, StoreQueue
 from posthouse.testing.queue import QueueContract, Worker, consuming, eventually
 
@@ -71,12 +71,12 @@ async def test_a_lane_is_asked_again_as_long_as_it_gives_work() -> None:
 async def test_mail_published_while_the_handler_works_is_not_missed() -> None:
     queue, seen = StoreQueue(nothing_due), 0
 
-    async def handler(hint: Hint) -> int:
+    async def handler(hint: Hint) -> Taken:
         nonlocal seen
         seen += hint.lane == "bulk"
         if seen == 1:
             await queue.publish([Hint("bulk", ("late",))])
-        return 0
+        return Taken()
 
     loop = asyncio.get_running_loop()
     started = loop.time()

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 KEY = "journey-key-0123456789"
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 # Short times, so that a story is told in seconds; every name is a setting of the product.
 QUICK = {

@@ -1,20 +1,23 @@
 """A newcomer does what the README says, in its order, and gets what it says.
 
-`make run` is started as written, but on a port and with files of its own. Each curl block is followed by a text
-block: all its lines must appear in the answer, "…" standing for anything. What only reads is repeated until it
-does, since the mail goes out in the background.
+What it starts is started as written, but on a port and with files of its own, and on the test's own servers. Each
+curl or logs block is followed by a text block: all its lines must appear in the answer, "…" standing for anything.
+What only reads is repeated until it does, since the mail goes out in the background.
 """
 
 import os
 import queue
 import re
+import secrets
 import shlex
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,18 +27,69 @@ from tests.pages import ROOT, blocks
 READY = 60.0
 ANSWER = 10.0
 ADDRESS = "http://127.0.0.1:8025"
+STORE = "postgresql://posthouse@127.0.0.1:5432/posthouse"
+API = ".venv/bin/posthouse serve"
+INDEX = "127.0.0.1:9200/posthouse"
+BROKER = "amqp://guest:guest@127.0.0.1:5672/"
+RECORDS, GRPC = ".venv/bin/posthouse records", "127.0.0.1:50051"
+QUEUE = "redis://127.0.0.1:6379/0?queue=email"
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Where `make run` said that it is ready."""
-    words = shlex.split(next(body for language, body in blocks("README.md") if "make run" in body))
+def test_the_first_send_gives_what_the_readme_says(tmp_path: Path) -> None:
+    words = shlex.split(next(body for _, body in blocks("README.md") if "make run" in body))
     given = dict(word.split("=", 1) for word in words if "=" in word)
+    place = {"POSTHOUSE_STORE": f"sqlite:///{tmp_path}/posthouse.db", "POSTHOUSE_PORT": str(_free_port())}
+    # the set-up is what got us here: `-o` keeps make from looking at it again
+    make = ["make", "--no-print-directory", "-o", ".venv/ready", "run"]
+    with _started(make, _settings(tmp_path) | place | given) as address:
+        _follow(blocks("README.md", "A first send"), {ADDRESS: address})
+
+
+def test_many_processes_give_what_the_readme_says(tmp_path: Path, postgres: str, redis: str) -> None:
+    (_, start), *steps = blocks("README.md", "Many processes: PostgreSQL and Redis")
+    places = {STORE: postgres, QUEUE: f"{redis}?queue=readme-{secrets.token_hex(4)}"}
+    places[API] = f"POSTHOUSE_PORT={_free_port()} {API}"
+    assert all(each in start for each in places)
+    start = _replaced(start, places)
+    settings = "".join(line for line in start.splitlines(True) if line.startswith("export "))
+    # Ctrl-C reaches all of them; the shell goes last
+    with _started(["bash", "-ec", f"{start}trap : INT; wait || wait"], _settings(tmp_path)) as address:
+        _follow(steps, {ADDRESS: address}, settings)
+
+
+def test_events_give_what_the_readme_says(tmp_path: Path, elasticsearch: str, rabbitmq: str) -> None:
+    (_, start), *steps = blocks("README.md", "Event-driven: gRPC, Elasticsearch and RabbitMQ")
+    port = _free_port()
+    places = {INDEX: elasticsearch.partition("://")[2], BROKER: rabbitmq, GRPC: f"127.0.0.1:{port}"}
+    places[RECORDS] = f"POSTHOUSE_PORT={_free_port()} POSTHOUSE_GRPC_PORT={port} {RECORDS}"
+    assert all(each in start for each in places)
+    environ = _settings(tmp_path) | {"POSTHOUSE_CATALOG": f"sqlite:///{tmp_path}/posthouse.db"}
+    line = ["bash", "-ec", f"{_replaced(start, places)}trap : INT; wait || wait"]
+    with _started(line, environ):
+        _follow(steps, places)
+
+
+def _follow(steps: Sequence[tuple[str, str]], places: dict[str, str], before: str = "") -> None:
+    """Does each block that is followed by a text block, `before` said first; checks that the answer is that text."""
+    pairs = [(command, text) for (_, command), (kind, text) in pairwise(steps) if kind == "text"]
+    assert len(pairs) >= 2
+    for command, expected in pairs:
+        _check(before + _replaced(command, places), expected, repeat=" -d " not in command)
+
+
+def _replaced(text: str, places: dict[str, str]) -> str:
+    for written, real in places.items():
+        text = text.replace(written, real)
+    return text
+
+
+@contextmanager
+def _started(command: list[str], environ: dict[str, str]) -> Generator[str]:
+    """Where what was started said that it is ready; all of it is ended as by Ctrl-C."""
     process = subprocess.Popen(
-        # the set-up is what got us here: `-o` keeps make from looking at it again
-        ["make", "--no-print-directory", "-o", ".venv/ready", "run"],
+        command,
         cwd=ROOT,
-        env=_settings(tmp_path) | given,
+        env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -48,25 +102,10 @@ def address(tmp_path: Path) -> Iterator[str]:
         process.wait(READY)
 
 
-def test_the_first_send_gives_what_the_readme_says(address: str) -> None:
-    steps = [
-        (language, body) for language, body in blocks("README.md") if language == "text" or "curl" in body
-    ]
-    asked, answered = steps[::2], steps[1::2]
-    assert len(asked) == len(answered) >= 2
-    for (_, command), (_, expected) in zip(asked, answered, strict=True):
-        _check(command.replace(ADDRESS, address), expected, repeat=" -d " not in command)
-
-
 def _settings(folder: Path) -> dict[str, str]:
     """The environment without any setting of ours but where this run keeps its files."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("POSTHOUSE_", "MAKE"))}
-    store = f"sqlite:///{folder}/posthouse.db"
-    return plain | {
-        "POSTHOUSE_PORT": str(_free_port()),
-        "POSTHOUSE_STORE": store,
-        "POSTHOUSE_STATE_DIR": str(folder / "state"),
-    }
+    return plain | {"POSTHOUSE_STATE_DIR": str(folder / "state")}
 
 
 def _free_port() -> int:
@@ -89,7 +128,7 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> str:
         said += line
         if found := re.match(r"ready (http://\S+)", line):
             return found[1]
-    pytest.fail(f"make run ended before it was ready:\n{said}")
+    pytest.fail(f"it ended before it was ready:\n{said}")
 
 
 def _check(command: str, expected: str, repeat: bool) -> None:

@@ -78,7 +78,19 @@ async def test_a_batch_is_bounded_by_weight_and_the_heavy_go_alone() -> None:
     side = Side()
     batcher = Batcher(side, weight=10, weigh=lambda item: item)
     await asyncio.gather(*(batcher.add(item) for item in (4, 6, 1, 50, 9, 1, 1)))
-    assert side.batches == [[4, 6], [1], [50], [9, 1], [1]]
+    assert side.batches == [[4, 6], [50], [1, 9], [1, 1]]
+
+
+async def test_light_items_wait_for_one_heavy_at_most_and_heavy_ones_for_one_batch() -> None:
+    side = Side()
+    side.open.clear()
+    batcher = Batcher(side, most=2, weight=10, weigh=lambda item: item)
+    futures = [batcher.add(item) for item in (50, 60, 70)]
+    await asyncio.sleep(0)
+    futures += [batcher.add(item) for item in (1, 2, 3, 4)]
+    side.open.set()
+    await asyncio.gather(*futures)
+    assert side.batches == [[50], [1, 2], [60], [3, 4], [70]]
 
 
 async def test_a_full_buffer_says_so_at_once_and_has_room_again() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.config import BadSettings, Settings, rate, read, seconds
+from posthouse.config import BadSettings, Settings, effective, rate, read, seconds
 
 
 def given(folder: Path, toml: str = "", **environ: str) -> Settings:
@@ -51,6 +51,8 @@ VALUES = [
     ("outage", "0", 0.0),
     ("expire", "2d", 172_800.0),
     ("concurrency", "7", 7),
+    ("keep_bodies", "30d", 30 * 86_400.0),
+    ("keep_records", "0", 0.0),
     ("on_unknown", "hold", {"transactional": "hold", "bulk": "hold"}),
     ("on_unknown", "bulk=resend", {"transactional": "resend", "bulk": "resend"}),
     ("on_unknown", "transactional=hold, bulk=resend", {"transactional": "hold", "bulk": "resend"}),
@@ -72,6 +74,8 @@ WRONG = [
     ("attempts", "0"),
     ("attempts", "three"),
     ("concurrency", "-2"),
+    ("keep_bodies", "-1d"),
+    ("keep_records", "for ever"),
     ("backoff", "soon"),
     ("backoff", "-1s"),
     ("max_body", "40 parsecs"),
@@ -91,6 +95,56 @@ def test_what_is_wrong_names_the_setting_and_never_its_value(tmp_path: Path, nam
     (problem,) = problems(tmp_path, **{name: text})
     assert problem.startswith(f"POSTHOUSE_{name.upper()}: ")
     assert len(text.strip()) < 4 or text not in problem.partition(": ")[2]
+
+
+TOKENS = {"jwt_audience": "posthouse", "jwt_issuer": "https://issuer.example/"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://issuer.example/jwks.json",
+        "HTTPS://issuer.example:8443/keys?v=1",
+        "http://localhost:8080/",
+        "http://127.0.0.9/jwks",
+        "http://[::1]:1/jwks",
+    ],
+)
+def test_where_the_keys_of_tokens_may_be(tmp_path: Path, url: str) -> None:
+    assert given(tmp_path, jwks_url=url, **TOKENS).jwks_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "issuer.example",
+        "http://issuer.example/jwks",
+        "http://127.0.0.1.example/jwks",
+        "http://localhost.example/jwks",
+        "http://10.0.0.1/jwks",
+        "https://",
+        "https:///jwks",
+        "https://issuer.example:port/",
+        "https://[::1/",
+        "https://user:pass@issuer.example/",
+        "https://issuer.example/a b",
+        "file:///etc/passwd",
+    ],
+)
+def test_where_the_keys_of_tokens_may_not_be(tmp_path: Path, url: str) -> None:
+    assert problems(tmp_path, jwks_url=url, **TOKENS) == [
+        "POSTHOUSE_JWKS_URL: must be an https URL, or http on loopback"
+    ]
+
+
+@pytest.mark.parametrize("missing", list(TOKENS))
+def test_tokens_need_an_audience_and_an_issuer(tmp_path: Path, missing: str) -> None:
+    some = {**TOKENS, missing: ""}
+    problem = f"POSTHOUSE_{missing.upper()}: is needed with POSTHOUSE_JWKS_URL"
+    assert problems(tmp_path, jwks_url="https://issuer.example/", **some) == [problem]
+    del some[missing]
+    assert problems(tmp_path, jwks_url="https://issuer.example/", **some) == [problem]
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -169,3 +223,24 @@ def test_rates_are_read(text: str, value: tuple[int, float] | None) -> None:
 def test_what_is_no_rate_is_said(text: str) -> None:
     with pytest.raises(ValueError, match="600/minute"):
         rate(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"POSTHOUSE_GRPC_PORT": "70000"}, "POSTHOUSE_GRPC_PORT: is not a port"),
+        ({"POSTHOUSE_GRPC_TLS_CERT": "cert.pem"}, "goes together with"),
+        ({"POSTHOUSE_GRPC_TLS_KEY": "key.pem"}, "goes together with"),
+        ({"POSTHOUSE_GRPC_TLS_CA": "ca.pem"}, "POSTHOUSE_GRPC_TLS_CA: goes together"),
+    ],
+)
+def test_settings_of_grpc_that_cannot_be(given: dict[str, str], says: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=says):
+        read(given, tmp_path)
+
+
+def test_the_key_within_a_store_url_is_not_shown(tmp_path: Path) -> None:
+    given = {"POSTHOUSE_STORE": "grpc://records:50051?key=s3cret&ca=ca.pem"}
+    settings, _ = read(given, tmp_path)
+    (row,) = [each for each in effective(settings, given, tmp_path) if each.name == "POSTHOUSE_STORE"]
+    assert row.value == "grpc://records:50051?key=***&ca=ca.pem"

@@ -11,8 +11,9 @@ import pytest
 from tests.pages import PAGES, ROOT, blocks, links, rows
 
 
-def test_the_state_diagram_is_drawn_from_the_table() -> None:
-    command = [sys.executable, str(ROOT / "scripts/diagram.py"), "--check"]
+@pytest.mark.parametrize("script", ["diagram.py", "faults.py"])
+def test_what_a_script_writes_into_a_page_is_up_to_date(script: str) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -8,15 +8,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from posthouse.check import Check
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Content, Lane, Message
-from posthouse.store.base import ApiKey, Draft, Overview, Page, Query, Saved, Totals
+from posthouse.mail.notice import Notice
+from posthouse.rate import Leased, Rate
+from posthouse.store.base import ApiKey, Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
 from posthouse.store.fresh import Fresh
-from posthouse.store.sqlite import catalog, messages, pages
+from posthouse.store.sqlite import catalog, messages, notices, pages, rates, retention, snapshot
+from posthouse.store.sqlite.examine import examine_file
 from posthouse.store.sqlite.schema import migrate, require
 from posthouse.store.sqlite.writer import Writer, away, connect
 
@@ -40,6 +45,7 @@ class SqliteStore:
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._fresh = Fresh()
+        self._looked = 0
 
     async def start(self) -> None:
         try:
@@ -103,7 +109,13 @@ class SqliteStore:
         await self._write(messages.release, leases, wait)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Message | None]:
-        return await self._write(messages.settle, settlements)
+        return await self._write(notices.settle, settlements)
+
+    async def hear(self, heard: Sequence[Notice]) -> list[Heard]:
+        return await self._write(notices.hear, heard)
+
+    async def lease_rate(self, name: str, wanted: int, rate: Rate) -> Leased:
+        return await self._write(rates.lease_rate, name, wanted, rate)
 
     async def contents(self, ids: Sequence[str]) -> dict[str, Content]:
         contents = self._fresh.take(ids)
@@ -113,6 +125,12 @@ class SqliteStore:
 
     async def get(self, id: str) -> tuple[Message, Content | None] | None:
         return await self._read(pages.get, id)
+
+    async def named(self, scope: str, keys: Sequence[str]) -> dict[str, str]:
+        return await self._read(pages.named, scope, keys)
+
+    async def keep(self, rendered: Sequence[tuple[str, int, Content]]) -> list[str]:
+        return await self._write(messages.keep, rendered)
 
     async def retry(self, id: str, expire: float) -> Message | None:
         return await self._write(messages.retry, id, expire)
@@ -126,8 +144,30 @@ class SqliteStore:
     async def overview(self) -> Overview:
         return await self._read(pages.overview)
 
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        return snapshot.opened(self._path)
+
+    async def examine(self) -> list[Check]:
+        return await self._write(examine_file, self._path)
+
     async def sweep(self) -> None:
         await self._write(messages.sweep)
+        await self._write(notices.forget)
+        await self._write(rates.forget)
+
+    async def prune(self, bodies: float | None, records: float | None) -> int:
+        gone = 0
+        if records is not None:
+            for last in await self._read(retention.old_records, records):
+                ids = await self._write(retention.forget_records, last, records)
+                self._fresh.take(ids)
+                gone += len(ids)
+        if bodies is not None:
+            chunks, self._looked = await self._read(retention.old_bodies, self._looked, bodies)
+            for chunk in chunks:
+                gone += await self._write(retention.forget_bodies, chunk)
+                self._fresh.take([body.id for body in chunk])
+        return gone
 
     async def next_due(self, lane: Lane | None = None) -> float | None:
         return await self._read(pages.next_due, LANES if lane is None else (lane,))

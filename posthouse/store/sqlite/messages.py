@@ -26,6 +26,7 @@ INSERT_MESSAGES = """
 INSERT INTO messages (seq, id, created_at, status, lane, campaign, due_at, owner, expires_at, losses, record)
 VALUES {rows}"""
 INSERT_CONTENTS = "INSERT INTO contents (seq, shown, data) VALUES {rows}"
+REWRITE_CONTENT = "UPDATE contents SET shown = ?, data = ? WHERE seq = ?"
 INSERT_RECIPIENTS = "INSERT INTO recipients (email, seq) VALUES {rows}"
 INSERT_TAGS = "INSERT OR IGNORE INTO tags (tag, seq) VALUES {rows}"
 INSERT_KEYS = "INSERT OR REPLACE INTO keys (scope, key, id, fingerprint, expires_at) VALUES {rows}"
@@ -134,7 +135,7 @@ def release(connection: Connection, leases: Sequence[tuple[str, int]], wait: flo
 
     found = load_ids(connection, [id for id, _ in leases])
     good = {id for id, fence in leases if id in found and _holds(found[id][1], fence)}
-    _change(connection, [found[id] for id in good], give_back)
+    change(connection, [found[id] for id in good], give_back)
 
 
 def settle(connection: Connection, settlements: Sequence[Settlement]) -> list[Message | None]:
@@ -144,11 +145,11 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> list[Me
     answers: list[Message | None] = []
     for settlement in settlements:
         row = found.get(settlement.id)
-        fits = row is not None and settlement.id not in good and _holds(row[1], settlement.fence)
+        fits = row is not None and settlement.id not in good and advance.fits(row[1], settlement)
         if fits:
             good[settlement.id] = settlement
         answers.append(row[1] if row and fits else None)
-    _change(
+    change(
         connection,
         [found[id] for id in good],
         lambda message: advance.settle(message, good[message.id], now()),
@@ -156,10 +157,20 @@ def settle(connection: Connection, settlements: Sequence[Settlement]) -> list[Me
     return answers
 
 
+def keep(connection: Connection, rendered: Sequence[tuple[str, int, Content]]) -> list[str]:
+    """Rewrites contents under fences that are still good."""
+    found = load_ids(connection, [id for id, _, _ in rendered])
+    good = [(id, content) for id, fence, content in rendered if id in found and _holds(found[id][1], fence)]
+    rows = [_content_row(found[id][0], content) for id, content in good]
+    connection.executemany(REWRITE_CONTENT, [(shown, data, seq) for seq, shown, data in rows])
+    return [id for id, _ in good]
+
+
 def retry(connection: Connection, id: str, expire: float) -> Message | None:
     """Makes failed and unknown recipients due again."""
     found = load_ids(connection, [id])
-    _change(connection, list(found.values()), lambda message: advance.retry(message, now(), expire))
+    if found and connection.execute("SELECT 1 FROM contents WHERE seq = ?", (found[id][0],)).fetchone():
+        change(connection, list(found.values()), lambda message: advance.retry(message, now(), expire))
     return found[id][1] if found else None
 
 
@@ -178,23 +189,25 @@ def _holds(message: Message, fence: int) -> bool:
 def _lease(
     connection: Connection, rows: list[tuple[int, Message]], owner: str, lease: float, at: int
 ) -> list[Message]:
-    _change(connection, rows, lambda message: advance.claim(message, owner, until(at, lease)))
+    change(connection, rows, lambda message: advance.claim(message, owner, until(at, lease)))
     return [message for _, message in rows]
 
 
-def _change(
-    connection: Connection, rows: Sequence[tuple[int, Message]], change: Callable[[Message], Any]
+def change(
+    connection: Connection, rows: Sequence[tuple[int, Message]], act: Callable[[Message], Any]
 ) -> None:
+    """Lets `act` change the records, writes them back and counts."""
     tally = Tally()
     for _, message in rows:
         was = before(message)
-        change(message)
+        act(message)
         tally.changed(was, message)
     update(connection, rows)
-    _count(connection, tally)
+    count(connection, tally)
 
 
-def _count(connection: Connection, tally: Tally) -> None:
+def count(connection: Connection, tally: Tally) -> None:
+    """Adds a tally to the counters."""
     execute_rows(connection, COUNT, [(name, bucket, n) for (name, bucket), n in tally.sums.items() if n])
 
 
@@ -240,7 +253,7 @@ def _insert(connection: Connection, drafts: Sequence[Draft], seq: int) -> None:
     )
     keys = [(draft.key, draft.message) for draft in drafts if draft.key]
     execute_rows(connection, INSERT_KEYS, [_key_row(key, message) for key, message in keys])
-    _count(connection, tally)
+    count(connection, tally)
 
 
 def _message_row(seq: int, m: Message) -> tuple[Any, ...]:

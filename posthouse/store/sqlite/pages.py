@@ -1,7 +1,7 @@
 """What readers ask of a SQLite store: lists, totals, contents. Functions of a read-only connection.
 
-The order of creation is the order of `seq`, and seq has no gaps; so page n is a range of seq and costs the same at any
-depth. Filters walk the index that fits them, newest first.
+The order of creation is the order of `seq`, and from the first record that is kept seq has no gaps; so page n is a range
+of seq and costs the same at any depth. Filters walk the indexes that fit them, newest first.
 """
 
 import sqlite3
@@ -15,24 +15,29 @@ import msgspec
 from posthouse.mail.advance import LONELY
 from posthouse.mail.lifecycle import STATES, State
 from posthouse.mail.message import LANES, SECOND, Content, Lane, Message
-from posthouse.store.base import BODY_SHOWN, Listed, Overview, Page, Query, Totals, UnknownCursor
+from posthouse.mail.retention import precedes
+from posthouse.store.base import BODY_SHOWN, Listed, Overview, Page, Query, Totals, UnknownCursor, Waiting
 from posthouse.store.sqlite.messages import EXPIRED, HELD, LAPSED, OPEN, now
-from posthouse.store.sqlite.statements import LOAD, json_text, load, load_ids
+from posthouse.store.sqlite.statements import LOAD, decode_record, json_text, load
+from posthouse.store.sqlite.walks import newest, walks
+from posthouse.store.tally import CREATED, GONE
 
 Connection = sqlite3.Connection
 
 BEYOND = 1 << 62
 """A seq that no record has."""
 
+BY_SEQ = f"{LOAD} messages WHERE seq IN (SELECT value FROM json_each(?))"
+
 _CONTENT = msgspec.msgpack.Decoder(Content)
 
 
 def get(connection: Connection, id: str) -> tuple[Message, Content | None] | None:
     """One record with its content."""
-    found = load_ids(connection, [id])
-    if id not in found:
-        return None
-    return found[id][1], contents(connection, [id]).get(id)
+    query = """SELECT record, ifnull(contents.data, heads.data) FROM messages
+      LEFT JOIN contents USING (seq) LEFT JOIN heads USING (seq) WHERE id = ?"""
+    row = connection.execute(query, (id,)).fetchone()
+    return row and (decode_record(row[0]), row[1] and _CONTENT.decode(row[1]))
 
 
 def contents(connection: Connection, ids: Sequence[str]) -> dict[str, Content]:
@@ -40,6 +45,13 @@ def contents(connection: Connection, ids: Sequence[str]) -> dict[str, Content]:
     query = """SELECT id, data FROM messages JOIN contents USING (seq)
       WHERE id IN (SELECT value FROM json_each(?))"""
     return {id: _CONTENT.decode(data) for id, data in connection.execute(query, (json_text(ids),))}
+
+
+def named(connection: Connection, scope: str, keys: Sequence[str]) -> dict[str, str]:
+    """The ids that these keys lead to."""
+    query = """SELECT key, id FROM keys
+      WHERE scope = ? AND key IN (SELECT value FROM json_each(?)) AND expires_at > ?"""
+    return dict(connection.execute(query, (scope, json_text(keys), now())).fetchall())
 
 
 def held(connection: Connection, owner: str) -> list[Message]:
@@ -71,11 +83,13 @@ def totals(connection: Connection, since: int, until: int) -> Totals:
 
 
 def overview(connection: Connection) -> Overview:
-    """Counts by state and the oldest due time."""
-    states = _states(connection)
-    query = f"SELECT min(due_at) FROM {OPEN} AND lane = ? AND campaign = '' AND due_at <= ? AND owner IS NULL"
-    oldest = [connection.execute(query, (lane, now())).fetchone()[0] for lane in LANES]
-    return Overview(states, min((due for due in oldest if due is not None), default=None))
+    """Counts by state; and what waits: a walk over what is due, in the index alone (0.2 s for a million)."""
+    query = f"""SELECT count(*), min(due_at) FROM {OPEN} AND lane = ? AND campaign = '' AND due_at <= ?
+      AND owner IS NULL"""
+    lanes: dict[Lane, Waiting] = {}
+    for lane in LANES:
+        lanes[lane] = Waiting(*connection.execute(query, (lane, now())).fetchone())
+    return Overview(_states(connection), lanes)
 
 
 def next_due(connection: Connection, lanes: Sequence[Lane]) -> float | None:
@@ -93,78 +107,59 @@ def _states(connection: Connection) -> dict[State, int]:
 
 
 def _ascending(connection: Connection, query: Query) -> Page:
-    first = min(((query.page or 1) - 1) * query.limit, BEYOND)
-    where = "(SELECT seq, record FROM messages WHERE seq > ? AND seq <= ? ORDER BY seq)"
+    (oldest,) = connection.execute("SELECT ifnull(min(seq), 1) FROM messages").fetchone()
+    first = min(((query.page or 1) - 1) * query.limit, BEYOND) + oldest
+    where = "(SELECT seq, record FROM messages WHERE seq >= ? AND seq < ? ORDER BY seq)"
     rows = sorted(load(connection, f"{LOAD} {where}", (first, first + query.limit)), key=itemgetter(0))
     return Page(_listed(connection, rows), None, sum(_states(connection).values()))
 
 
 def _descending(connection: Connection, query: Query) -> Page:
-    clauses, parameters = _filters(connection, query)
-    where = " AND ".join(clauses)
-    source = (
-        f"(SELECT m.seq, m.record FROM {_source(query)} WHERE {where} ORDER BY {_place(query)} DESC LIMIT ?)"
-    )
-    rows = load(connection, f"{LOAD} {source}", (*parameters, query.limit + 1))
-    rows.sort(key=itemgetter(0), reverse=True)
-    more = len(rows) > query.limit
-    items = _listed(connection, rows[: query.limit])
+    low, high = _bounds(connection, query)
+    found = newest(connection, walks(query), low, high, query.limit + 1)
+    rows = load(connection, BY_SEQ, (json_text(found.seqs[: query.limit]),))
+    items = _listed(connection, sorted(rows, key=itemgetter(0), reverse=True))
     total = None if query.filtered else sum(_states(connection).values())
-    return Page(items, items[-1].message.id if more else None, total)
+    if len(found.seqs) > query.limit:
+        return Page(items, items[-1].message.id, total)
+    return Page(items, None if found.stopped is None else _id_of(connection, found.stopped), total)
 
 
-def _source(query: Query) -> str:
-    if query.recipient is not None:
-        return "recipients x CROSS JOIN messages m ON m.seq = x.seq"
-    if query.tag is not None:
-        return "tags x CROSS JOIN messages m ON m.seq = x.seq"
-    return "messages m"
+def _bounds(connection: Connection, query: Query) -> tuple[int, int]:
+    """The places that cursor and times leave: [low, high)."""
+    top = BEYOND if query.until is None else first_since(connection, query.until)
+    low = 0 if query.since is None else first_since(connection, query.since)
+    return low, top if query.cursor is None else min(top, _seq_of(connection, query.cursor))
 
 
-def _place(query: Query) -> str:
-    """The column that the walk goes along."""
-    return "m.seq" if query.recipient is None and query.tag is None else "x.seq"
-
-
-def _filters(connection: Connection, query: Query) -> tuple[list[str], list[Any]]:
-    seq = _place(query)
-    wanted: list[tuple[str, Any]] = [
-        (f"{seq} < ?", _seq_of(connection, query.cursor)),
-        ("x.email = ?", query.recipient),
-        ("m.status = ?", query.status),
-        ("m.campaign <> '' AND m.campaign = ?", query.campaign),
-        (f"{seq} >= ?", _first_since(connection, query.since)),
-        (f"{seq} < ?", _first_since(connection, query.until)),
-    ]
-    if query.tag is not None:
-        in_tag = "x.tag = ?" if query.recipient is None else "m.seq IN (SELECT seq FROM tags WHERE tag = ?)"
-        wanted.append((in_tag, query.tag))
-    used = [(clause, value) for clause, value in wanted if value is not None]
-    return [clause for clause, _ in used] or ["true"], [value for _, value in used]
-
-
-def _seq_of(connection: Connection, cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
+def _seq_of(connection: Connection, cursor: str) -> int:
+    """Its place; 0 where it was before the oldest that is kept."""
     row = connection.execute("SELECT seq FROM messages WHERE id = ?", (cursor,)).fetchone()
-    if row is None:
-        raise UnknownCursor
-    return row[0]
+    if row is not None:
+        return row[0]
+    gone = connection.execute("SELECT 1 FROM counters WHERE name = ? LIMIT 1", (GONE + CREATED,)).fetchone()
+    oldest = connection.execute("SELECT created_at FROM messages ORDER BY seq LIMIT 1").fetchone()
+    if gone and precedes(cursor, oldest and oldest[0]):
+        return 0
+    raise UnknownCursor
 
 
-def _first_since(connection: Connection, at: int | None) -> int | None:
+def _id_of(connection: Connection, seq: int) -> str:
+    return connection.execute("SELECT id FROM messages WHERE seq = ?", (seq,)).fetchone()[0]
+
+
+def first_since(connection: Connection, at: int) -> int:
     """The seq of the first record created at or after a time; one that no record has when there is none."""
-    if at is None:
-        return None
     query = "SELECT seq FROM messages WHERE created_at >= ? ORDER BY created_at LIMIT 1"
     row = connection.execute(query, (at,)).fetchone()
     return row[0] if row else BEYOND
 
 
 def _listed(connection: Connection, rows: Sequence[tuple[int, Message]]) -> list[Listed]:
-    query = """SELECT seq, ifnull(shown, data) FROM contents WHERE seq IN (SELECT value FROM json_each(?))"""
-    seqs = json_text([seq for seq, _ in rows])
-    found = {seq: _CONTENT.decode(data) for seq, data in connection.execute(query, (seqs,))}
+    query = """SELECT seq, ifnull(shown, data) FROM contents WHERE seq IN (SELECT value FROM json_each(:seqs))
+      UNION ALL SELECT seq, data FROM heads WHERE seq IN (SELECT value FROM json_each(:seqs))"""
+    seqs = {"seqs": json_text([seq for seq, _ in rows])}
+    found = {seq: _CONTENT.decode(data) for seq, data in connection.execute(query, seqs)}
     return [_cut(message, found.get(seq)) for seq, message in rows]
 
 

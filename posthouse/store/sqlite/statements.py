@@ -5,7 +5,7 @@ event loop each time. So rows go in by multi-row VALUES and come out joined into
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ CHUNK = 64
 """Rows a statement takes at most; there is one prepared for each number of rows."""
 
 _ROWS = msgspec.json.Decoder(list[tuple[int, Message]])
+decode_record: Callable[[str], Message] = msgspec.json.Decoder(Message).decode
 
 LOAD = "SELECT '[' || ifnull(group_concat('[' || seq || ',' || record || ']'), '') || ']' FROM"
 

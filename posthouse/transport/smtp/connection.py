@@ -79,6 +79,12 @@ class Connection(asyncio.Protocol):
         """How many transactions it carries: 0, 1, or 2 when one follows behind a final dot."""
         return self._session.in_air
 
+    @property
+    def spent(self) -> bool:
+        """Whether the server takes no more mail in this session (RFC 9422)."""
+        most = self._session.offer.most_mails
+        return (most is not None and self.given >= most) or self._session.full
+
     def give(self, transaction: Transaction) -> bool:
         """Starts a transaction on an idle connection; False when there is nothing to say (see Session.start)."""
         if not self._start(transaction):

@@ -12,6 +12,7 @@ import msgspec
 
 from posthouse.mail.errors import TransportAway
 from posthouse.transport.smtp.handshake import Awaited, Handshake, Offer, Refused
+from posthouse.transport.smtp.login import with_token
 from posthouse.transport.smtp.options import SmtpOptions, Timeouts, Tls
 from posthouse.transport.smtp.replies import Broken, clean
 
@@ -46,6 +47,7 @@ async def dial(
     options: SmtpOptions, hostname: str, timeouts: Timeouts, context: ssl.SSLContext | None
 ) -> Link:
     """A greeted link. Raises TransportAway when the server cannot be used, for whatever reason."""
+    options = with_token(options)
     try:
         return await _dial(options, hostname, timeouts, context)
     except TlsFailed:

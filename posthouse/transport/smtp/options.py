@@ -4,17 +4,21 @@ A bad URL is a ValueError whose text names what is wrong and never shows the pas
 """
 
 import re
+from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from posthouse.transport.pace import read_rate
+
 Tls = Literal["none", "opportunistic", "starttls", "implicit"]
+Auth = Literal["password", "xoauth2", "oauthbearer"]
+
+OPTIONS = ("tls", "connections", "rate", "auth", "token_file")
 
 CONNECTIONS = 10
 MOST_CONNECTIONS = 1000
-_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|second|m|minute|h|hour|d|day)")
-_PER = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -44,13 +48,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A relay. `user` and `password` are both set or both None; `rate` is mails a second, None for no limit."""
+    """A relay. `user` and `password` are both set or both None, but that `token_file` may stand for the password;
+    `auth` says what the password is (an access token, or not); `rate` is mails a second, None for no limit."""
 
     host: str
     port: int
     tls: Tls
     user: str | None = None
     password: str | None = None
+    auth: Auth = "password"
+    token_file: Path | None = None
     connections: int = CONNECTIONS
     rate: float | None = None
 
@@ -65,10 +72,14 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_options(url: str) -> SmtpOptions:
-    """The options of `smtp://user:pass@host:port?tls=…&connections=…&rate=…` (`smtps://` = implicit TLS)."""
+    """The options of `smtp://user:pass@host:port?tls=…&connections=…&rate=…&auth=…&token_file=…` (`smtps://` =
+    implicit TLS)."""
     parts, port = _split(url)
     said = _query(parts.query)
-    user, password = _credentials(parts)
+    auth, token_file = _auth(said.get("auth"), said.get("token_file"))
+    user, password = _credentials(parts, token_file)
+    if auth != "password" and user is None:
+        raise ValueError(f"auth={auth} wants a user in the SMTP URL")
     tls = _tls(said.get("tls"), parts.scheme, port, user)
     return SmtpOptions(
         host=_host(parts),
@@ -76,8 +87,10 @@ def read_options(url: str) -> SmtpOptions:
         tls=tls,
         user=user,
         password=password,
+        auth=auth,
+        token_file=token_file,
         connections=_connections(said.get("connections")),
-        rate=_rate(said.get("rate")),
+        rate=None if (rate := said.get("rate")) is None else read_rate(rate),
     )
 
 
@@ -110,18 +123,35 @@ def _host(parts: SplitResult) -> str:
 def _query(query: str) -> dict[str, str]:
     said: dict[str, str] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in ("tls", "connections", "rate"):
-            raise ValueError(f"the SMTP URL has an unknown option {key!r}: it takes tls, connections, rate")
+        if key not in OPTIONS:
+            raise ValueError(f"the SMTP URL has an unknown option {key!r}: it takes {', '.join(OPTIONS)}")
         if key in said:
             raise ValueError(f"the SMTP URL gives {key} twice")
         said[key] = value
     return said
 
 
-def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
+def _auth(said: str | None, token_file: str | None) -> tuple[Auth, Path | None]:
+    auth = next((auth for auth in get_args(Auth) if auth == (said or "password")), None)
+    if auth is None:
+        raise ValueError(f"auth={said!r} is not one of {', '.join(get_args(Auth))}")
+    if token_file is None:
+        return auth, None
+    if auth == "password":
+        raise ValueError("token_file goes with auth=xoauth2 or auth=oauthbearer")
+    if not token_file or _CONTROL.search(token_file):
+        raise ValueError("token_file names no file")
+    return auth, Path(token_file)
+
+
+def _credentials(parts: SplitResult, token_file: Path | None) -> tuple[str | None, str | None]:
     if parts.username is None and parts.password is None:
         return None, None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if token_file is not None and user and not _CONTROL.search(user):
+        if password:
+            raise ValueError("the SMTP URL has a password and a token_file: one of them is enough")
+        return user, None
     if not user or not password:
         raise ValueError("the SMTP URL has a user without a password, or a password without a user")
     if _CONTROL.search(user + password):
@@ -160,12 +190,3 @@ def _connections(said: str | None) -> int:
     if not said.isascii() or not said.isdigit() or not 1 <= int(said) <= MOST_CONNECTIONS:
         raise ValueError(f"connections={said!r} is not a number from 1 to {MOST_CONNECTIONS}")
     return int(said)
-
-
-def _rate(said: str | None) -> float | None:
-    if said is None:
-        return None
-    match = _RATE.fullmatch(said)
-    if match is None or float(match[1]) <= 0:
-        raise ValueError(f"rate={said!r} is not a rate like 100/s, 600/m or 5000/h")
-    return float(match[1]) / _PER[match[2][0]]

@@ -10,15 +10,17 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 
+from posthouse.check import Check
 from posthouse.mail.errors import TransportAway
 from posthouse.mail.message import LANES, Lane
 from posthouse.mail.outcome import not_begun, transport_away
-from posthouse.transport.base import Envelope
+from posthouse.transport.base import Envelope, Use, bulk_share
+from posthouse.transport.pace import Pace, Pacer
 from posthouse.transport.smtp.connection import Connection
 from posthouse.transport.smtp.dial import Link, dial, tls_context
+from posthouse.transport.smtp.examine import examine
 from posthouse.transport.smtp.lanes import Lanes
 from posthouse.transport.smtp.options import Limits, SmtpOptions, Timeouts
-from posthouse.transport.smtp.pace import Pace
 from posthouse.transport.smtp.protocol import Over
 from posthouse.transport.smtp.transaction import Transaction
 
@@ -29,7 +31,8 @@ WATCH = 1.0
 
 
 class SmtpTransport:
-    """Implements posthouse.transport.base.Transport. `context` replaces the TLS context that the options ask for."""
+    """Implements posthouse.transport.base.Transport. `context` replaces the TLS context that the options ask for, `pace`
+    the rate that is this process's own."""
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class SmtpTransport:
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
         context: ssl.SSLContext | None = None,
+        pace: Pacer | None = None,
     ) -> None:
         self.name = options.name
         self.connections = options.connections
@@ -45,7 +49,7 @@ class SmtpTransport:
         self._timeouts, self._limits = timeouts or Timeouts(), limits or Limits()
         self.limit = self._timeouts.attempt + self._timeouts.end
         self._lanes = Lanes()
-        self._pace = Pace(options.rate) if options.rate else None
+        self._pace = pace or (Pace(options.rate) if options.rate else None)
         self._live: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -104,15 +108,23 @@ class SmtpTransport:
         """Gives back what no connection has taken yet."""
         self._give_back("recalled before a connection took it")
 
+    def use(self) -> Use:
+        """The connections, what they carry and what waits for one."""
+        return Use(len(self._live), self.in_air, self.waiting)
+
     async def probe(self) -> None:
         """Connects, greets (with TLS and login, where asked for) and quits; raises TransportAway."""
         link = await dial(self._options, self._hostname, self._timeouts, self._context)
         link.quit()
 
+    async def examine(self) -> list[Check]:
+        """See posthouse.check: what is found on the way to a greeted link."""
+        return await examine(self._options, self._hostname, self._context)
+
     def follow(self, connection: Connection) -> Transaction | None:
         """The next of the same lane, unless another connection could take it, or it would hold others up."""
         lane = connection.lane
-        if lane is None or not self._lanes.behind(lane) or connection.given >= self._limits.messages:
+        if lane is None or not self._lanes.behind(lane) or self._done_its_share(connection):
             return None
         if self._idle and (lane == "transactional" or self._bulk < self._most_bulk):
             return None
@@ -189,9 +201,10 @@ class SmtpTransport:
         connection.quit()
 
     def _worn(self, connection: Connection) -> bool:
-        if connection.given >= self._limits.messages:
-            return True
-        return self._loop.time() - connection.born > self._limits.age
+        return self._done_its_share(connection) or self._loop.time() - connection.born > self._limits.age
+
+    def _done_its_share(self, connection: Connection) -> bool:
+        return connection.given >= self._limits.messages or connection.spent
 
     def _widen(self) -> None:
         for _ in range(self._wanted()):
@@ -267,8 +280,3 @@ class SmtpTransport:
                 self._retire(connection)
         if self._live and self._watch is None:
             self._watch_later()
-
-
-def bulk_share(connections: int) -> int:
-    """How many connections bulk may use: all but a fifth (at least one), or the only one there is."""
-    return connections if connections < 2 else connections - max(1, connections // 5)

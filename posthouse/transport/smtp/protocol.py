@@ -1,8 +1,8 @@
 """The SMTP session of one connection, after its handshake: a pure state machine, pipelined (RFC 2920).
 
 Bytes come in by `receive` and give events; actions give bytes, taken out by `take`; no socket, no clock, no await.
-Its state is the row of replies it waits for; TABLE names the action for each. A reply that nothing waits for, or that
-cannot be, ends the link. No more than one end of data is ever unanswered; one mail may follow behind it.
+Its state is the row of replies it waits for; TABLE names the action for each. A reply that nothing waits for, that
+came before its command was written, or that cannot be, ends the link. No more than one end of data is ever unanswered; one mail may follow behind it.
 """
 
 from collections import deque
@@ -18,6 +18,8 @@ from posthouse.transport.smtp.transaction import Step, Transaction, outcome_of
 
 LEAVING = (421, 530)
 """Replies after which the server is of no use: it closes, or wants a login that we do not have."""
+OUT_OF_STEP = 503
+"""Bad sequence of commands: never the mail's fault, for we keep to the sequence."""
 
 
 class GoAhead(msgspec.Struct, frozen=True):
@@ -55,6 +57,13 @@ class Session:
         self._events: list[Event] = []
         self._out: list[bytes] = []
         self._nested = False
+        self._domains = set[str]()
+
+    @property
+    def full(self) -> bool:
+        """Whether the session has named all the recipients' domains that it may name (RFC 9422)."""
+        most = self.offer.most_domains
+        return most is not None and len(self._domains) >= most
 
     @property
     def awaits(self) -> Step | None:
@@ -73,7 +82,7 @@ class Session:
 
     def start(self, transaction: Transaction) -> bool:
         """Says MAIL, RCPT, DATA. False: nothing was said, for we refuse it ourselves; its outcomes are set."""
-        commands = transaction.commands(self.offer)
+        commands = transaction.commands(self.offer, self._domains)
         if not commands:
             return False
         self._open.append(transaction)
@@ -108,20 +117,20 @@ class Session:
 
     def receive(self, data: bytes) -> list[Event]:
         """What the server's bytes mean. After an Over nothing else comes."""
-        table, events = self.TABLE, list[Event]()
+        table, events, said = self.TABLE, list[Event](), len(self._out)
         self._events = events
         try:
             for reply in self._reader.feed(data):
-                if reply.code in LEAVING:
+                if reply.code in LEAVING or (reply.code == OUT_OF_STEP and self.awaits == "mail"):
                     return self._without_go_ahead([*events, self._left(reply)])
-                if not self._awaited:
+                if not self._awaited or len(self._out) > said:
                     raise Broken(f"the server spoke out of turn: {reply.code} {reply.text}")
                 table[self._awaited.popleft()](self, reply)
                 if self._unsent and not self._awaited:
                     self._say_next()
             if self._reader.broken:
                 raise self._reader.broken
-            if not self._awaited and self._reader.halfway:
+            if self._reader.halfway and (not self._awaited or len(self._out) > said):
                 raise Broken("the server spoke out of turn")
         except Broken as broken:
             events.append(self.over(str(broken)))
@@ -147,7 +156,7 @@ class Session:
 
     def _left(self, reply: Reply) -> Over:
         away = transport_away(reply.text, reply.code, reply.enhanced)
-        over = self.over(reply.text, away if reply.code == 530 else outcome_of(reply))
+        over = self.over(reply.text, outcome_of(reply) if reply.code == 421 else away)
         return Over(over.transactions, away)
 
     def _say_next(self) -> None:
@@ -177,7 +186,7 @@ class Session:
             self._settle_unless_asked(transaction)
 
     def _on_rcpt(self, reply: Reply) -> None:
-        if 300 <= reply.code < 400:
+        if 300 <= reply.code < 400 or (reply.code == OUT_OF_STEP and self._nested):
             raise Broken(f"RCPT was answered by {reply.code} {reply.text}")
         transaction = self._open[0]
         transaction.answer(reply)
@@ -195,7 +204,7 @@ class Session:
             transaction.soften()
         if reply.code == 354:
             self._go_ahead(transaction, taken)
-        elif reply.code < 400:
+        elif reply.code < 400 or (reply.code == OUT_OF_STEP and taken):
             raise Broken(f"DATA was answered by {reply.code} {reply.text}")
         else:
             transaction.fill(outcome_of(reply))

@@ -92,7 +92,7 @@ async def test_it_opens_again(watched: Watched) -> None:
             watched.breaker.note(AWAY)
         assert not watched.breaker.closed.is_set()
         await eventually(watched.breaker.closed.is_set)
-        assert watched.hop.recalls == turn
+        assert (watched.hop.recalls, watched.breaker.openings) == (turn, turn)
 
 
 async def test_a_probe_that_stumbles_does_not_leave_it_open_for_ever(watched: Watched) -> None:

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from posthouse.delivery import build
-from posthouse.delivery.build import WORTH, Builder, BuilderAway
+from posthouse.delivery.apart import Away
+from posthouse.delivery.build import WORTH, Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.mail.message import Content, Mailbox, Message
 from posthouse.mail.outcome import Outcome
@@ -34,8 +35,8 @@ async def builder() -> AsyncIterator[Builder]:
 
 
 def pid(builder: Builder) -> int:
-    assert builder._process is not None
-    return builder._process.pid
+    assert builder._apart.process is not None
+    return builder._apart.process.pid
 
 
 def test_a_few_mails_start_no_process() -> None:
@@ -66,7 +67,7 @@ async def test_what_cannot_be_written_comes_back_as_its_outcome(builder: Builder
 async def test_a_record_that_cannot_be_read_leaves_it_alive(builder: Builder) -> None:
     (message, content), *others = letters(3)
     message.created_at = "no time"  # type: ignore[assignment]
-    with pytest.raises(BuilderAway):
+    with pytest.raises(Away):
         await builder.build([(message, content), *others])
     assert len(await builder.build(others)) == 2
 
@@ -78,7 +79,7 @@ async def test_after_its_death_it_is_started_again(builder: Builder, monkeypatch
     await asyncio.sleep(0)
     os.kill(dead, signal.SIGKILL)
     for each in asked:
-        with pytest.raises(BuilderAway):
+        with pytest.raises(Away):
             await each
     assert not builder.ready_for(WORTH), "not at once: it may die again"
     monkeypatch.setattr(builder, "_not_before", 0.0)
@@ -89,10 +90,10 @@ async def test_after_its_death_it_is_started_again(builder: Builder, monkeypatch
 
 async def test_one_that_hangs_is_ended(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "ANSWER", 0.05)
-    process = builder._process
+    process = builder._apart.process
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
-    with pytest.raises(BuilderAway):
+    with pytest.raises(Away):
         await builder.build(letters())
     assert process.returncode == -signal.SIGKILL
 
@@ -108,7 +109,7 @@ async def test_stop_ends_the_process() -> None:
     builder = Builder()
     builder.ready_for(WORTH)
     await eventually(lambda: builder.ready_for(WORTH))
-    process = builder._process
+    process = builder._apart.process
     await builder.stop()
     assert process is not None and process.returncode is not None
     await builder.stop()

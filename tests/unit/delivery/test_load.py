@@ -25,6 +25,7 @@ class Weak(SqliteStore):
     """A SQLite store that is away for the first `away` calls of contents, and notes what each asked for."""
 
     away = 0
+    keeps = True
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -37,6 +38,11 @@ class Weak(SqliteStore):
             raise StoreAway("locked")
         return await super().contents(ids)
 
+    async def keep(self, rendered: Sequence[tuple[str, int, Content]]) -> list[str]:
+        if not self.keeps:
+            raise StoreAway("locked")
+        return await super().keep(rendered)
+
 
 class Bench:
     """A loader at work, with all it needs."""
@@ -48,7 +54,10 @@ class Bench:
         self.breaker: Breaker | None = Breaker(self.hop, 900.0, lambda *_: None)
         self.back: list[tuple[str, str]] = []
         self.settlements: dict[str, Settlement] = {}
-        self.loader = Loader(self.store, lambda: self.breaker, self._give_back, "bounces@house.example")
+        self.templates = folder / "templates"
+        self.loader = Loader(
+            self.store, lambda: self.breaker, self._give_back, "bounces@house.example", self.templates
+        )
 
     async def start(self) -> None:
         await self.store.start()
@@ -69,6 +78,13 @@ class Bench:
 
     def attempt(self, message: Message) -> Attempt:
         return attempt(message, self.journal, self._finished)
+
+    def template(self, body: str) -> None:
+        """What the template `hello` says from now on."""
+        place = self.templates / "hello"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "subject.txt").write_text("To {{ town }}")
+        (place / "body.txt").write_text(body)
 
     def sent(self) -> list[str]:
         return [envelope.id for envelope in self.hop.sent]
@@ -210,4 +226,59 @@ async def test_after_close_everything_is_given_back(bench: Bench) -> None:
     bench.loader.add([late])
     await eventually(lambda: len(bench.back) == 2)
     assert {why for _, why in bench.back} == {"shutting down"}
+    assert bench.hop.sent == []
+
+
+TEMPLATED = {"text": None, "subject": "", "template": "hello", "variables": {"town": "Ulm"}}
+
+
+async def test_a_template_is_rendered_kept_and_then_sent(bench: Bench) -> None:
+    bench.template("Come to {{ town }}")
+    (one,), (plain,) = await bench.attempts(content=TEMPLATED), await bench.attempts()
+    bench.loader.add([one, plain])
+    await eventually(lambda: len(bench.hop.sent) == 2)
+    assert b"Subject: To Ulm\r\n" in one.data
+    assert one.data.endswith(b"\r\n\r\nCome to Ulm\r\n")
+    content = (await bench.store.contents([one.id]))[one.id]
+    assert (content.subject, content.text, content.template) == ("To Ulm", "Come to Ulm", "hello")
+
+
+async def test_a_resend_is_the_same_mail_though_the_template_changed(bench: Bench) -> None:
+    bench.template("Come to {{ town }}")
+    (first,) = await bench.attempts(content=TEMPLATED)
+    bench.loader.add([first])
+    await eventually(lambda: bench.hop.sent)
+    sent = first.data
+    await bench.store.release([(first.id, first.message.fence)], 0.0)
+    bench.template("Stay in {{ town }}, {{ nobody }}")
+    (leased,) = await bench.store.claim("worker", 1, LONG, ids=[first.id])
+    again = bench.attempt(leased)
+    bench.loader.add([again])
+    await eventually(lambda: len(bench.hop.sent) == 2)
+    assert again.data == sent
+
+
+async def test_a_template_that_cannot_be_rendered_refuses_its_mail(bench: Bench) -> None:
+    bench.template("{{ nobody }}")
+    (one,) = await bench.attempts(content=TEMPLATED)
+    bench.loader.add([one])
+    await eventually(lambda: bench.settlements)
+    (decision,) = bench.settlements[one.id].decisions.values()
+    assert (decision.event, decision.outcome.text) == (
+        "fail",
+        "body.txt, line 1: the variable nobody is missing",
+    )
+
+
+async def test_what_cannot_be_kept_is_not_sent(bench: Bench) -> None:
+    bench.template("Come to {{ town }}")
+    away, stale = await bench.attempts(2, content=TEMPLATED)
+    bench.store.keeps = False
+    bench.loader.add([away])
+    await eventually(lambda: bench.back)
+    bench.store.keeps = True
+    stale.message.fence += 1
+    bench.loader.add([stale])
+    await eventually(lambda: len(bench.back) == 2)
+    assert bench.back == [(away.id, "the store is away"), (stale.id, "the lease is over")]
     assert bench.hop.sent == []

@@ -85,6 +85,11 @@ def test_refuses_what_is_not_one_mailbox_and_does_not_repeat_it(text: str) -> No
         ("ann@mail.example", "ann@mail.example"),
         ("ann@example.com", "ann@example.com"),
         ("a" * 64 + "@example.org", "a" * 64 + "@example.org"),
+        ("änn@Example.org", "änn@example.org"),
+        ("a\u0308nn@example.org", "änn@example.org"),
+        ("用户@例え.jp", "用户@xn--r8jz45g.jp"),
+        ("Ärger.ÄÖ@example.org", "Ärger.ÄÖ@example.org"),
+        ("ä" * 32 + "@example.org", "ä" * 32 + "@example.org"),
     ],
 )
 def test_keeps_one_form(email: str, kept: str) -> None:
@@ -100,12 +105,19 @@ def test_keeps_one_form(email: str, kept: str) -> None:
         ("ann@", "domain after its @"),
         ("ann@bob@example.org", "one address only"),
         ('"ann"@example.org', "quotes"),
-        ("änn@example.org", "SMTPUTF8"),
         ("ann..b@example.org", "must not be there"),
         (".ann@example.org", "must not be there"),
         ("an n@example.org", "must not be there"),
-        ("a" * 65 + "@example.org", "64 characters"),
-        ("ann@" + "abc." * 63 + "org", "254 characters"),
+        ("a" * 65 + "@example.org", "64 octets"),
+        ("ä" * 33 + "@example.org", "64 octets"),
+        ("ann@" + "abc." * 63 + "org", "254 octets"),
+        ("ä..b@example.org", "must not be there"),
+        ("ä b@example.org", "must not be there"),
+        ("ä\u3000b@example.org", "must not be there"),
+        ("ä\u202eb@example.org", "must not be there"),
+        ("ä\x85b@example.org", "must not be there"),
+        ("\u0308a@example.org", "must not be there"),
+        ("\ud800@example.org", "must not be there"),
         ("ann@[127.0.0.1]", "not an IP address"),
         ("ann@intranet", "needs a dot"),
         ("ann@test", "needs a dot"),
@@ -120,6 +132,7 @@ def test_keeps_one_form(email: str, kept: str) -> None:
         ("ann@" + "a" * 64 + ".org", "not valid"),
         ("ann@a\u200bb.org", "not valid"),
         ("ann@" + "\u0660" * 200 + ".org", "not valid"),
+        ("ä" * 32 + "@" + "abc." * 47 + "org", "254 octets"),
         ("ann@example.org\n", "not valid"),
     ],
 )
@@ -170,14 +183,13 @@ def test_the_short_way_agrees_with_email_validator(local: str, domain: str) -> N
         assert expected is None
 
 
-@given(_LOCAL, _DOMAIN)
+@given(_LOCAL | st.text(max_size=70), _DOMAIN)
 def test_what_is_kept_is_kept_again(local: str, domain: str) -> None:
     try:
         kept = normalise(f"{local}@{domain}")
     except BadAddress:
         return
     assert normalise(kept) == kept
-    assert kept.isascii()
     assert kept.rpartition("@")[2] == domain.lower()
 
 

@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.mail.identity import id_maker, message_id
+from posthouse.mail.identity import id_maker, made_at, message_id
 
 
 def test_an_id_is_a_uuid_of_version_seven_with_its_time() -> None:
@@ -22,6 +22,14 @@ def test_ids_grow_even_while_the_clock_goes_back(moments: list[tuple[int, int]])
     ids = [new_id() for _ in moments]
     assert ids == sorted(set(ids))
     assert {uuid.UUID(id).version for id in ids} == {7}
+
+
+@given(time=st.integers(0, (1 << 48) - 1), chance=st.integers(0, (1 << 74) - 1))
+def test_an_id_tells_when_it_was_made_and_no_other_word_does(time: int, chance: int) -> None:
+    id = id_maker(lambda: time, lambda bits: chance & (1 << bits) - 1)()
+    assert made_at(id) == time * 1000
+    for other in (id[1:], f"{id}0", id.replace("-", ""), f"{id[:14]}4{id[15:]}", ""):
+        assert made_at(other) is None
 
 
 def test_a_message_id_has_brackets() -> None:

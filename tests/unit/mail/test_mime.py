@@ -352,6 +352,27 @@ def test_names_are_read_back_and_addresses_stay_as_they_are(one: str, two: str) 
     assert [a.addr_spec for a in mail["Reply-To"].addresses] == ["two@xn--mller-kva.de"]
 
 
+@given(ONE_LINE)
+@example("Jürgen")
+def test_an_address_that_is_not_ascii_is_all_that_stands_in_utf_8(name: str) -> None:
+    """RFC 6532: the address raw, names and subject in encoded-words as in any other mail."""
+    boxes = (Mailbox("用户@example.org", name), Mailbox("ä" * 32 + "@example.net"))
+    data = write(RECORD, content(sender=boxes[0], to=boxes, subject="für dich"))
+    utf8 = [word for word in data.split() if not word.isascii()]
+    assert {word.strip(b"<>,").decode() for word in utf8} == {box.email for box in boxes}
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    mail = email.message_from_bytes(data, policy=policy.SMTPUTF8)
+    assert [(spaced(a.display_name), raw(a.addr_spec)) for a in mail["To"].addresses] == [
+        (spaced(box.name), box.email) for box in boxes
+    ]
+    assert mail["Subject"] == "für dich"
+
+
+def raw(text: str) -> str:
+    """UTF-8 that the parser gave as escaped octets."""
+    return text.encode("ascii", "surrogateescape").decode()
+
+
 @given(ONE_LINE, ONE_LINE, ONE_LINE, TEXT)
 def test_there_is_one_of_each_header_and_none_is_added(
     subject: str, name: str, value: str, text: str
@@ -450,7 +471,7 @@ def test_everything_wrong_is_named_at_once() -> None:
         to=(ANN, Mailbox(canary + "@example.org>\r\nBcc: <a@b>")),
         cc=(Mailbox("ann@example.net", canary + "n" * 300),),
         bcc=(Mailbox(canary),),
-        reply_to=(Mailbox("ä@example.org"),),
+        reply_to=(Mailbox("ä\u2028@example.org"),),
         subject=canary + "\n" + "s" * 1000,
         html=canary + "\0",
         text=canary + "\ud800\x1b",

@@ -31,3 +31,10 @@ def test_a_large_one_is_left_to_the_store() -> None:
     fresh, large = Fresh(), draft(size=module.BYTES // 4)
     fresh.saved([large], [Saved(large.message)])
     assert fresh.take([large.message.id]) == {}
+
+
+def test_what_waits_for_its_template_is_left_to_the_store() -> None:
+    """Another process may render it first."""
+    fresh, waits = Fresh(), draft(content={"text": None, "template": "welcome"})
+    fresh.saved([waits], [Saved(waits.message)])
+    assert fresh.take([waits.message.id]) == {}

@@ -37,6 +37,16 @@ def test_a_first_time_that_was_there_is_not_counted_again() -> None:
     assert tally.sums == {("failed", 3 * QUARTER): 1}
 
 
+def test_what_a_removed_record_added_is_counted_as_gone() -> None:
+    tally, mail = Tally(), message(created_at=QUARTER, sent_at=2 * QUARTER)
+    tally.removed(mail)
+    assert tally.sums == {
+        ("state:pending", 0): -1,
+        ("gone:created", QUARTER): 1,
+        ("gone:sent", 2 * QUARTER): 1,
+    }
+
+
 def test_a_way_there_and_back_adds_nothing() -> None:
     tally, mail = Tally(), message()
     for state in ("sending", "pending"):

@@ -1,6 +1,6 @@
 """Bytes in, bytes out: the way from the greeting to a session, without a socket."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import pytest
 
@@ -12,9 +12,9 @@ EHLO = b"EHLO me.example\r\n"
 PLAIN = b"AUTH PLAIN " + b64encode(b"\0user\0pass") + b"\r\n"
 
 
-def handshake(tls="none", login=False, encrypted=False) -> Handshake:
-    user, password = ("user", "pass") if login else (None, None)
-    options = SmtpOptions(host="h", port=25, tls=tls, user=user, password=password)
+def handshake(tls="none", login=False, encrypted=False, auth="password", password="pass") -> Handshake:
+    user, secret = ("user", password) if login else (None, None)
+    options = SmtpOptions(host="h", port=25, tls=tls, user=user, password=secret, auth=auth)
     return Handshake(options, "me.example", encrypted)
 
 
@@ -80,6 +80,73 @@ def test_login():
     assert play(machine, dialogue).awaits == "nothing"
 
 
+XOAUTH2 = b64encode(b"user=user\1auth=Bearer pass\1\1")
+OAUTHBEARER = b64encode(b"n,a=user,\1host=h\1port=25\1auth=Bearer pass\1\1")
+
+
+@pytest.mark.parametrize(
+    ("auth", "mechanism", "response"),
+    [("xoauth2", b"XOAUTH2", XOAUTH2), ("oauthbearer", b"OAUTHBEARER", OAUTHBEARER)],
+)
+def test_login_by_token(auth, mechanism, response):
+    ehlo = b"250-sink\r\n250 AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n"
+    first = b"AUTH " + mechanism + b" " + response + b"\r\n"
+    dialogue = [(b"220 hi\r\n", EHLO), (ehlo, first), (b"235 2.7.0 ok\r\n", b"")]
+    assert play(handshake(login=True, auth=auth), dialogue).awaits == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("auth", "enough"), [("xoauth2", b"\r\n"), ("oauthbearer", b64encode(b"\1") + b"\r\n")]
+)
+@pytest.mark.parametrize("verdict", [b"535 5.7.8 expired\r\n", b"235 strange\r\n"])
+def test_a_token_that_is_not_taken_is_refused_in_two_steps(auth, enough, verdict):
+    machine = handshake(login=True, auth=auth)
+    machine.receive(b"220 hi\r\n")
+    machine.take()
+    machine.receive(b"250-sink\r\n250 AUTH XOAUTH2 OAUTHBEARER\r\n")
+    machine.take()
+    machine.receive(b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n")
+    assert machine.take() == enough
+    with pytest.raises(Refused) as caught:
+        machine.receive(verdict)
+    assert caught.value.code == int(verdict[:3])
+
+
+@pytest.mark.parametrize("auth", ["password", "xoauth2", "oauthbearer"])
+def test_a_response_that_is_too_long_for_its_command_goes_on_a_line_of_its_own(auth):
+    machine = handshake(login=True, auth=auth, password="x" * 2000)
+    play(machine, GREETED)
+    machine.receive(b"250-sink\r\n250 AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n")
+    mechanism = b"PLAIN" if auth == "password" else auth.upper().encode()
+    assert machine.take() == b"AUTH " + mechanism + b"\r\n"
+    machine.receive(b"334 \r\n")
+    assert b"x" * 2000 in b64decode(machine.take())
+    machine.receive(b"235 ok\r\n")
+    assert machine.awaits == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("said", "limits"),
+    [
+        (b"LIMITS RCPTMAX=10 MAILMAX=5 RCPTDOMAINMAX=1", (5, 10, 1)),
+        (b"limits rcptmax=999999", (None, 999999, None)),
+        (b"LIMITS RCPTMAX=0 MAILMAX=-1 RCPTDOMAINMAX=x NEWMAX=3 odd", (None, None, None)),
+        (b"LIMITS RCPTMAX=1000000", (None, None, None)),
+        (b"LIMITS", (None, None, None)),
+    ],
+)
+def test_limits(said, limits):
+    offer = play(handshake(), [*GREETED, (b"250-sink\r\n250 " + said + b"\r\n", b"")]).offer
+    assert (offer.most_mails, offer.most_recipients, offer.most_domains) == limits
+
+
+@pytest.mark.parametrize(
+    ("said", "utf8"), [(b"8BITMIME\r\n250 SMTPUTF8", True), (b"HELP\r\n250 SMTPUTF8", False)]
+)
+def test_smtputf8_includes_8bitmime(said, utf8):
+    assert play(handshake(), [*GREETED, (b"250-sink\r\n250-" + said + b"\r\n", b"")]).offer.utf8 is utf8
+
+
 GREETED = [(b"220 hi\r\n", EHLO)]
 OFFERED = [*GREETED, (b"250-sink\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", PLAIN)]
 
@@ -96,11 +163,20 @@ OFFERED = [*GREETED, (b"250-sink\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n", PLAIN)]
         ("none", False, [*GREETED, (b"500 what\r\n", b"HELO me.example\r\n")], b"550 no\r\n", 550),
         ("starttls", False, GREETED, b"250 sink\r\n", None),
         ("starttls", False, [*GREETED, (b"250-s\r\n250 STARTTLS\r\n", b"STARTTLS\r\n")], b"454 no\r\n", 454),
+        ("none", False, [*GREETED, (b"500 what\r\n", b"HELO me.example\r\n")], b"421 bye\r\n", 421),
         ("none", True, GREETED, b"250 sink\r\n", None),
         ("none", True, GREETED, b"250-sink\r\n250 AUTH CRAM-MD5\r\n", None),
         ("none", True, OFFERED, b"535 5.7.8 wrong\r\n", 535),
         ("none", True, OFFERED, b"421 bye\r\n", 421),
         ("none", True, OFFERED, b"334 go on\r\n", 334),
+        ("starttls", False, [*GREETED, (b"250-s\r\n250 STARTTLS\r\n", b"STARTTLS\r\n")], b"421 bye\r\n", 421),
+        (
+            "opportunistic",
+            False,
+            [*GREETED, (b"250-s\r\n250 STARTTLS\r\n", b"STARTTLS\r\n")],
+            b"421 x\r\n",
+            421,
+        ),
     ],
 )
 def test_refusals(tls, login, dialogue, last, code):

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from posthouse.transport.smtp import SmtpOptions, read_options
@@ -33,6 +35,23 @@ def test_numbers():
 
 
 @pytest.mark.parametrize(
+    ("url", "auth", "token_file"),
+    [
+        ("smtp://u:p@h", "password", None),
+        ("smtp://u:p@h?auth=password", "password", None),
+        ("smtp://u:p@h?auth=xoauth2", "xoauth2", None),
+        ("smtp://u@h?auth=xoauth2&token_file=/run/a%20token", "xoauth2", Path("/run/a token")),
+        ("smtp://u@h?auth=oauthbearer&token_file=token", "oauthbearer", Path("token")),
+    ],
+)
+def test_access_tokens(url, auth, token_file):
+    options = read_options(url)
+    assert (options.auth, options.token_file, options.user) == (auth, token_file, "u")
+    assert (options.password is None) == (token_file is not None)
+    assert options.tls == "starttls"
+
+
+@pytest.mark.parametrize(
     ("rate", "expected"), [("100/s", 100), ("90/minute", 1.5), ("3600/h", 1), ("0.5/s", 0.5)]
 )
 def test_rates(rate, expected):
@@ -65,6 +84,15 @@ def test_rates(rate, expected):
         ("smtp://u:hunter2@h?pool=5", "pool"),
         ("smtp://h?tls=none&tls=none", "tls"),
         ("smtps://h?tls=none", "smtps"),
+        ("smtp://u:hunter2@h?auth=oauth", "auth="),
+        ("smtp://h?auth=xoauth2", "user"),
+        ("smtp://h?auth=xoauth2&token_file=t", "user"),
+        ("smtp://u@h?auth=xoauth2", "password"),
+        ("smtp://u@h?token_file=t", "auth=xoauth2"),
+        ("smtp://u:hunter2@h?auth=xoauth2&token_file=t", "one of them"),
+        ("smtp://u@h?auth=xoauth2&token_file=", "token_file"),
+        ("smtp://u%00@h?auth=xoauth2&token_file=t", "user without"),
+        ("smtp://u@h?auth=xoauth2&token_file=t&tls=opportunistic", "credentials"),
     ],
 )
 def test_a_bad_url_is_named_and_the_password_is_not_shown(url, named):

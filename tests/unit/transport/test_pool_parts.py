@@ -2,9 +2,8 @@
 
 import pytest
 
+from posthouse.transport.base import bulk_share
 from posthouse.transport.smtp.lanes import Lanes
-from posthouse.transport.smtp.pace import Pace
-from posthouse.transport.smtp.pool import bulk_share
 
 
 class Letter:
@@ -66,22 +65,6 @@ def test_nothing_goes_behind_bulk_while_transactional_waits(lanes):
 def test_clear_gives_everything(lanes):
     assert [transaction.envelope.id for transaction in lanes.clear()] == ["t1", "t2", "b1", "b2"]
     assert lanes.next(bulk=True) is None
-
-
-def test_starts_are_evenly_spaced():
-    pace, now, starts = Pace(10.0), 100.0, 0
-    while now < 101.0:
-        wait = pace.start(now)
-        starts += wait == 0
-        now += wait or 0.001
-    assert 9 <= starts <= 11
-
-
-def test_a_late_timer_does_not_lower_the_rate_and_a_rest_saves_nothing_up():
-    pace = Pace(1000.0)
-    assert pace.start(100.0) == 0
-    granted = [pace.start(105.0) == 0 for _ in range(200)]
-    assert 40 <= sum(granted) <= 60
 
 
 @pytest.mark.parametrize(("connections", "bulk"), [(1, 1), (2, 1), (3, 2), (5, 4), (9, 8), (10, 8), (20, 16)])

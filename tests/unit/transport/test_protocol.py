@@ -147,6 +147,17 @@ def test_the_final_reply_is_for_those_who_were_taken(said, result):
     assert [name for name, _ in results(transaction)] == ["refused", result]
 
 
+def test_421_at_rset_is_the_transports_failure():
+    session, transaction = started()
+    session.receive(b"250 ok\r\n550 no\r\n554 none\r\n")
+    following = letter()
+    session.start(following)
+    assert session.take() == b"RSET\r\n" + GROUP
+    (over,) = session.receive(b"421 4.3.2 closing\r\n")
+    assert (over.transactions, following.phase, over.unbegun.scope) == ([following], "asked", "transport")
+    assert results(transaction) == [("refused", 550)]
+
+
 def test_421_at_mail_is_the_transports_failure():
     session, transaction = started()
     (over,) = session.receive(b"421 4.3.2 closing\r\n")
@@ -286,6 +297,116 @@ def test_8_bit_data_goes_only_where_it_is_taken():
     eight = letter(data=b"caf\xe9\r\n")
     assert not Session(PIPELINING).start(eight)
     assert results(eight)[0][0] == "refused"
+
+
+UTF8 = Offer(pipelining=True, eight_bit=True, utf8=True)
+
+
+@pytest.mark.parametrize(
+    ("mail", "group"),
+    [
+        (letter("b@x"), "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n"),
+        (letter("é@x", "b@x"), "MAIL FROM:<a@x> SMTPUTF8\r\nRCPT TO:<é@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n"),
+        (letter("b@x", sender="é@x"), "MAIL FROM:<é@x> SMTPUTF8\r\nRCPT TO:<b@x>\r\nDATA\r\n"),
+        (
+            letter("b@x", data="To: é@x\r\n\r\nhi\r\n".encode()),
+            "MAIL FROM:<a@x> BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<b@x>\r\nDATA\r\n",
+        ),
+        (
+            letter("b@x", data="To: b@x\r\n\r\né\r\n".encode()),
+            "MAIL FROM:<a@x> BODY=8BITMIME\r\nRCPT TO:<b@x>\r\nDATA\r\n",
+        ),
+    ],
+)
+def test_smtputf8_only_for_mail_that_needs_it(mail, group):
+    session = Session(UTF8)
+    assert session.start(mail)
+    assert session.take() == group.encode()
+
+
+def test_without_smtputf8_only_who_needs_it_is_refused():
+    session, transaction = Session(Offer(pipelining=True, eight_bit=True)), letter("é@x", "b@x")
+    assert session.start(transaction)
+    assert session.take() == GROUP
+    assert results(transaction) == [("refused", 553), ("none", None)]
+    outcome = transaction.outcomes[0]
+    assert (outcome.enhanced_code, outcome.spends, "SMTPUTF8" in outcome.text) == ("5.6.7", "attempt", True)
+
+
+@pytest.mark.parametrize(
+    "transaction", [letter(sender="é@x"), letter(data="To: é@x\r\n\r\nhi\r\n".encode()), letter("é@x")]
+)
+def test_without_smtputf8_nothing_is_said_of_a_mail_that_needs_it(transaction):
+    session = Session(Offer(pipelining=True, eight_bit=True))
+    assert not session.start(transaction)
+    assert session.take() == b""
+    assert (results(transaction)[0][0], transaction.outcomes[0].enhanced_code) == ("refused", "5.6.7")
+
+
+@pytest.mark.parametrize("address", ["é b@x", "é>@x", "<é@x", "é\r\n@x", "é\u2028@x", "é\x85@x", "é\ud800@x"])
+def test_no_address_in_utf_8_breaks_out_of_its_command(address):
+    session, transaction = Session(UTF8), letter(address, "c@x")
+    assert session.start(transaction)
+    assert session.take() == b"MAIL FROM:<a@x>\r\nRCPT TO:<c@x>\r\nDATA\r\n"
+    assert results(transaction) == [("refused", 553), ("none", None)]
+    assert not Session(UTF8).start(letter(sender=address))
+
+
+def test_recipients_beyond_the_limit_are_given_back():
+    session, transaction = Session(Offer(pipelining=True, most_recipients=2)), letter("b@x", "c@x", "d@x")
+    assert session.start(transaction)
+    assert session.take() == b"MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nRCPT TO:<c@x>\r\nDATA\r\n"
+    session.receive(b"250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n")
+    session.end(b"")
+    session.receive(b"250 ok\r\n")
+    assert results(transaction) == [("accepted", 250), ("refused", 550), ("deferred", None)]
+    assert transaction.outcomes[2].spends == "nothing"
+
+
+def test_domains_are_counted_over_the_session():
+    session = Session(Offer(most_domains=2))
+    first, second = letter("b@x", "c@X", "d@y", "e@z"), letter("b@y", "c@z")
+    assert session.start(first)
+    assert [outcome and outcome.spends for outcome in first.outcomes] == [None, None, None, "nothing"]
+    assert session.full
+    for reply in (b"550 no\r\n",):
+        session.receive(reply)
+    session.take()
+    assert session.start(second)
+    assert [outcome and outcome.spends for outcome in second.outcomes] == [None, "nothing"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"250 ok\r\n250 early\r\n", b"250 ok\r\n250 early\r\n354 go\r\n250 taken\r\n", b"250 ok\r\n25"],
+)
+def test_a_reply_before_its_command_was_written_ends_the_link(said):
+    session, transaction = Session(Offer()), letter()
+    session.start(transaction)
+    session.take()
+    assert isinstance(session.receive(said)[-1], Over)
+    assert results(transaction)[0][0] == "deferred"
+
+
+def test_a_reply_to_the_lone_dot_before_it_was_written_ends_the_link():
+    session, transaction = started()
+    over = session.receive(b"250 ok\r\n550 no\r\n354 go\r\n250 early\r\n")[-1]
+    assert isinstance(over, Over)
+    assert results(transaction) == [("refused", 550)]
+
+
+@pytest.mark.parametrize("before", [b"250 ok\r\n", b"250 ok\r\n250 ok\r\n"])
+def test_503_where_we_kept_to_the_sequence_refuses_nobody(before):
+    session, transaction = started()
+    assert isinstance(session.receive(before + b"503 5.5.1 bad sequence\r\n")[-1], Over)
+    assert results(transaction)[0][0] == "deferred"
+
+
+def test_503_at_mail_is_the_transports_failure():
+    session, transaction = started()
+    (over,) = session.receive(b"503 5.5.1 log in first\r\n")
+    assert (over.transactions, transaction.phase) == ([transaction], "asked")
+    assert (over.unbegun.scope, over.unbegun.spends) == ("transport", "attempt")
 
 
 BAD = ["a\r\nRSET@x", "a\n@x", "a\0@x", "a\x7f@x", "a b@x", "a>@x", "<a@x", "é@x", ""]

@@ -1,0 +1,182 @@
+"""Announce: outcomes as status events, for a records service that writes them (POSTHOUSE_REPORT=events, DESIGN §6).
+
+Rules: an event is kept by the queue before the hint of its mail is acked. The lease is renewed, and the journal keeps
+the outcome, until the record shows it. An event that the queue does not take, or that has not reached the record after
+LATE seconds, is settled through the store as well: under the same fence, so twice is harmless, and none is lost.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+
+from posthouse.delivery.attempt import Attempt
+from posthouse.delivery.clock import elapsed_clock, wall_clock
+from posthouse.delivery.settle import BATCH, Settled, Settler
+from posthouse.mail.advance import Settlement
+from posthouse.mail.errors import StoreAway
+from posthouse.mail.events import EmailStatusEvent, StatusMetrics
+from posthouse.mail.message import SECOND, Message
+from posthouse.mail.status import after, status_event
+from posthouse.queue.base import QueueAway
+from posthouse.store.base import Store
+
+LATE = 10.0
+"""Seconds after which an event that was told is settled, too."""
+LOOK = 1.0
+"""Seconds between two looks at the records."""
+
+Tell = Callable[[Sequence[EmailStatusEvent]], Awaitable[None]]
+"""Keeps events in the queue, or raises QueueAway."""
+
+
+class _Entry:
+    """An outcome on its way: `message` is the record as it will be; `told_at` is on elapsed_clock."""
+
+    def __init__(self, message: Message, settlement: Settlement, event: EmailStatusEvent) -> None:
+        self.message, self.settlement, self.event = message, settlement, event
+        self.told_at: float | None = None
+        self.let_go = self.settling = False
+
+
+class Announcer:
+    """`done` hears of each outcome once the queue or the store has it, `shown` of the ids whose records show it.
+    Leases are those of `owner`, for `lease` seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        owner: str,
+        lease: float,
+        done: Callable[[Settled], None],
+        shown: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._store, self._tell, self._owner, self._lease = store, tell, owner, lease
+        self._done, self._shown = done, shown
+        self._settler = Settler(store, self._settled)
+        self._waiting: deque[_Entry] = deque()
+        self._open: dict[str, _Entry] = {}
+        self._telling: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("delivery")
+
+    def add(self, attempt: Attempt, settlement: Settlement) -> None:
+        """Takes what an attempt gave."""
+        now = wall_clock()
+        message = after(attempt.message, settlement, now)
+        event = status_event(message, settlement, now, _metrics(attempt, now))
+        self._open[message.id] = entry = _Entry(message, settlement, event)
+        self._waiting.append(entry)
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().create_task(self._run())
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    def outlived(self, ids: Iterable[str]) -> None:
+        """These were leased anew, so their records have shown what was announced before."""
+        self._close([self._open[id] for id in ids if id in self._open])
+
+    async def drain(self, limit: float) -> bool:
+        """Within `limit` seconds, tells what waits and settles what no record shows yet; whether all is done."""
+        ends = elapsed_clock() + limit
+        if self._telling is not None:
+            await asyncio.wait([self._telling], timeout=limit)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+        self._settle(list(self._open.values()))
+        await self._settler.drain(max(ends - elapsed_clock(), 1.0))
+        return not self._open
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                await self._announce(batch)
+        finally:
+            self._telling = None
+
+    async def _announce(self, batch: list[_Entry]) -> None:
+        try:
+            await self._tell([entry.event for entry in batch])
+        except QueueAway as error:
+            self._log.warning(
+                "queue away", during="status events", why=str(error), meanwhile="settled directly"
+            )
+            self._settle(batch)
+        except Exception:
+            self._log.exception("status events stumbled")
+            self._settle(batch)
+        else:
+            for entry in batch:
+                entry.told_at = elapsed_clock()
+            self._let_go([(entry, entry.message) for entry in batch])
+
+    async def _look(self) -> None:
+        """While anything is announced, asks whether it is still ours: who keeps the records ends our lease."""
+        try:
+            while self._open:
+                await asyncio.sleep(LOOK)
+                with contextlib.suppress(StoreAway):
+                    await self._check([entry for entry in self._open.values() if entry.told_at is not None])
+        finally:
+            self._looking = None
+
+    async def _check(self, told: list[_Entry]) -> None:
+        ids = [entry.message.id for entry in told]
+        held = set(await self._store.renew(self._owner, ids, self._lease)) if ids else set[str]()
+        self._close([entry for entry in told if entry.message.id not in held])
+        late = elapsed_clock() - LATE
+        self._settle([each for each in told if each.message.id in held and (each.told_at or 0.0) <= late])
+
+    def _settle(self, entries: Iterable[_Entry]) -> None:
+        for entry in entries:
+            if not entry.settling and self._is_open(entry):
+                entry.settling = True
+                self._settler.add(entry.settlement)
+
+    def _settled(self, settled: Settled) -> None:
+        for settlement, message in settled:
+            entry = self._open.get(settlement.id)
+            if entry is not None and entry.settlement is settlement:
+                self._let_go([(entry, message)])
+                self._close([entry])
+
+    def _let_go(self, entries: Sequence[tuple[_Entry, Message | None]]) -> None:
+        fresh = [(entry, message) for entry, message in entries if not entry.let_go and self._is_open(entry)]
+        for entry, _ in fresh:
+            entry.let_go = True
+        if fresh:
+            self._done([(entry.settlement, message) for entry, message in fresh])
+
+    def _close(self, entries: Sequence[_Entry]) -> None:
+        self._let_go([(entry, entry.message) for entry in entries])
+        ids = [entry.message.id for entry in entries if self._is_open(entry)]
+        for id in ids:
+            del self._open[id]
+        self._shown(ids)
+
+    def _is_open(self, entry: _Entry) -> bool:
+        return self._open.get(entry.message.id) is entry
+
+
+def _metrics(attempt: Attempt, now: int) -> StatusMetrics:
+    """Queued, rendered and delivered make the total; the first is what is left of it."""
+    ended = elapsed_clock()
+    handed = attempt.handed or ended
+    render, delivery = _milliseconds(handed - attempt.started), _milliseconds(ended - handed)
+    total = _milliseconds((now - attempt.message.created_at) / SECOND)
+    queued = max(total - render - delivery, 0)
+    return StatusMetrics(
+        queued_ms=queued,
+        render_ms=render,
+        delivery_ms=delivery,
+        total_ms=max(total, queued + render + delivery),
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 0)

@@ -1,0 +1,1 @@
+"""BACK: what providers tell of our mail after they took it."""

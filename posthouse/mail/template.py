@@ -1,0 +1,161 @@
+"""A template makes the subject, the html and the text of a mail from variables (Jinja2; MJML becomes HTML once).
+
+Rules: what a template can reach is plain data, in a sandbox; html is escaped; a variable that is missing is an error that
+names it; what it gives is bounded. How long it may take is for whoever calls it to bound: it cannot be done in here.
+Errors name a file and a line of the template, and never a value.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, NoReturn
+
+import msgspec
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from posthouse.mail.errors import BadContent
+from posthouse.mail.message import Content, Message
+from posthouse.mail.mime import check
+
+FILES = {"subject": "subject.txt", "html": "body.html", "mjml": "body.mjml", "text": "body.txt"}
+"""Where each part of a template lies. MJML is looked at only where there is no html."""
+MOST = 2_000_000
+"""Characters that one template may give."""
+
+_OURS = "<template>"
+"""What Jinja2 calls the file of a template that was never in one."""
+
+
+class BadTemplate(BadContent):
+    """A template that cannot be used, or not with these variables. Trying again cannot help."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A template as written: at least one of html, mjml, text is there."""
+
+    subject: str | None = None
+    html: str | None = None
+    mjml: str | None = None
+    text: str | None = None
+
+
+def is_rendered(content: Content) -> bool:
+    """Whether a content says what the mail says: no template, or what one gave is there."""
+    return content.template is None or content.html is not None or content.text is not None
+
+
+def render(message: Message, content: Content, source: Source) -> Content:
+    """The content with what the template gives; a subject of its own stays. Raises BadTemplate."""
+    known = variables(message, content)
+    room = _Room()
+    parts = {part: _fill(part, template, known, room) for part, template in _compiled(source).items()}
+    subject = content.subject or " ".join((parts.pop("subject", "")).split())
+    if not subject:
+        raise BadTemplate("the template gives no subject")
+    html = parts.get("html")
+    rendered = msgspec.structs.replace(content, subject=subject, html=html, text=parts.get("text"))
+    for pointer, detail in check(rendered):
+        raise BadTemplate(f"what the template gives cannot be sent: {pointer[1:]}: {detail}")
+    return rendered
+
+
+def variables(message: Message, content: Content) -> dict[str, Any]:
+    """What a template may name: the first recipient's, and above them the message's own."""
+    first = next(iter((*content.to, *content.cc, *content.bcc)), None)
+    email = first.email if first else message.recipients[0].email
+    name = first.name if first else ""
+    known: dict[str, Any] = {
+        "email": email,
+        "name": name,
+        "userName": name or email.rpartition("@")[0],
+        "roles": [],
+    }
+    return known | content.variables
+
+
+class _Room:
+    """The characters that are left for what a template gives."""
+
+    def __init__(self) -> None:
+        self.left = MOST
+
+    def take(self, piece: str) -> str:
+        self.left -= len(piece)
+        if self.left < 0:
+            raise BadTemplate(f"the template gives more than {MOST} characters")
+        return piece
+
+
+class _Missing(StrictUndefined):
+    """An undefined variable whose error says its name, and nothing of the value it was looked for in."""
+
+    @property
+    def _undefined_message(self) -> str:
+        name = self._undefined_name
+        return name if isinstance(name, str) and name.isidentifier() else "of a computed name"
+
+
+def _environment(escaped: bool) -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(
+        autoescape=escaped, undefined=_Missing, keep_trailing_newline=not escaped
+    )
+    del made.globals["lipsum"], made.filters["random"]  # a mail is no matter of chance
+    return made
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: Source) -> dict[str, Template]:
+    html = source.html if source.html is not None else source.mjml and _html_of(source.mjml)
+    parts = {"subject": source.subject, "html": html, "text": source.text}
+    return {part: _compile(part, text) for part, text in parts.items() if text is not None}
+
+
+def _compile(part: str, text: str) -> Template:
+    try:
+        return _environment(part == "html").from_string(text)
+    except TemplateSyntaxError as error:
+        raise BadTemplate(f"{FILES[part]}, line {error.lineno}: it is not valid Jinja2") from None
+    except (RecursionError, MemoryError):
+        raise BadTemplate(f"{FILES[part]}: it is too deep or too large") from None
+
+
+def _html_of(mjml: str) -> str:
+    try:
+        from mjml import mjml2html  # pyright: ignore[reportUnknownVariableType]
+    except ImportError:
+        raise BadTemplate("body.mjml needs the extra: pip install 'posthouse[mjml]'") from None
+    try:
+        return mjml2html(mjml)
+    except ValueError:
+        text = "body.mjml: it is not valid MJML (a < within {{ }} or {% %} is read as a tag)"
+        raise BadTemplate(text) from None
+
+
+def _fill(part: str, template: Template, known: Mapping[str, Any], room: _Room) -> str:
+    try:
+        return "".join(map(room.take, template.generate(known)))
+    except BadTemplate:
+        raise
+    except UndefinedError as error:
+        _fail(part, error, f"the variable {error.message} is missing")
+    except MemoryError as error:
+        _fail(part, error, "it takes too much memory")
+    except Exception as error:
+        _fail(part, error, f"it cannot be rendered ({type(error).__name__})")
+
+
+def _fail(part: str, error: BaseException, why: str) -> NoReturn:
+    line = _line(error.__traceback__)
+    where = FILES[part] if line is None else f"{FILES[part]}, line {line}"
+    raise BadTemplate(f"{where}: {why}") from None
+
+
+def _line(trace: TracebackType | None) -> int | None:
+    """The line of the template in which an error arose."""
+    line: int | None = None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == _OURS:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,1 @@
+"""What /metrics tells: counted where mail moves, gathered when Prometheus asks."""

@@ -1,0 +1,1 @@
+"""Composition root: from Settings to a running process with the roles api, worker and records."""

@@ -1,0 +1,123 @@
+"""From Settings to what the worker role is made of: queue, transports, policy, worker."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from posthouse.config import BadSettings, Settings
+from posthouse.delivery.announce import Tell
+from posthouse.delivery.worker import Worker, WorkerOptions
+from posthouse.mail.address import parse_mailbox
+from posthouse.mail.errors import BadAddress
+from posthouse.mail.identity import id_maker
+from posthouse.mail.retry import Policy
+from posthouse.metrics.watch import AttemptOver
+from posthouse.queue.base import Queue, Statuses
+from posthouse.queue.registry import Listen, open_queue
+from posthouse.roles.opened import named
+from posthouse.store.base import EVENT, Store
+from posthouse.store.registry import (
+    is_embedded,
+)
+from posthouse.submission.accept import Accept
+from posthouse.submission.compose import Rules
+from posthouse.submission.event import accept_event
+from posthouse.submission.foreign import accept_foreign
+from posthouse.submission.times import wall_clock
+from posthouse.templates import TemplateFolder
+from posthouse.transport.base import Transport
+from posthouse.transport.pace import Pacer, Pacing, SharedPace, alone
+from posthouse.transport.registry import Surroundings, open_transports
+
+
+def open_queue_of(settings: Settings, store: Store, listen: Listen | None) -> Queue:
+    """The queue, and how mail that other programs put into it becomes a record."""
+    accept = Accept(
+        store, lambda messages: None, new_id=new_id(), hostname=settings.hostname, expire=settings.expire
+    )
+    return open_queue(
+        settings.queue,
+        store.next_due,
+        accept_foreign(accept, rules(settings), wall_clock),
+        listen,
+        accept_event(accept, rules(settings), wall_clock),
+        partial(store.named, EVENT),
+    )
+
+
+def open_worker(settings: Settings, store: Store, queue: Queue, over: AttemptOver) -> Worker:
+    """The worker of these settings, not yet started; `over` hears of each attempt that ended."""
+    options = WorkerOptions(
+        owner=owner(),
+        state_dir=settings.state_dir,
+        lease=settings.lease,
+        grace=settings.grace,
+        return_path=settings.return_path,
+        templates=settings.templates,
+        keep_bodies=settings.keep_bodies,
+        keep_records=settings.keep_records,
+    )
+    ways_out = transports(settings, _pacing(settings, store))
+    tell = _telling(settings, queue)
+    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell)
+
+
+def _telling(settings: Settings, queue: Queue) -> Tell | None:
+    if settings.report == "store":
+        return None
+    if not isinstance(queue, Statuses):
+        raise BadSettings(["POSTHOUSE_REPORT: events needs a POSTHOUSE_QUEUE that carries them: amqp://…"])
+    return queue.tell
+
+
+def transports(settings: Settings, pacing: Pacing = alone) -> list[Transport]:
+    """The transports of these settings, in their order, not yet started."""
+    around = Surroundings(settings.hostname, settings.state_dir, settings.concurrency, pacing)
+    with named():
+        return open_transports(settings.transport, around)
+
+
+def _pacing(settings: Settings, store: Store) -> Pacing:
+    """The rate of a transport holds for all processes that share a store."""
+    if is_embedded(settings.store):
+        return alone
+
+    def shared(rate: float, name: str) -> Pacer:
+        return SharedPace(rate, lambda wanted, rate: store.lease_rate(f"transport {name}", wanted, rate))
+
+    return shared
+
+
+def retry_policy(settings: Settings) -> Policy:
+    """What follows from an outcome, by these settings."""
+    return Policy(
+        attempts=settings.attempts,
+        backoff=settings.backoff,
+        outage=settings.outage,
+        on_unknown=settings.on_unknown,
+    )
+
+
+def owner() -> str:
+    """This process's name in leases."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def new_id() -> Callable[[], str]:
+    return id_maker(lambda: wall_clock() // 1000, secrets.randbits)
+
+
+def rules(settings: Settings) -> Rules:
+    """What a mail must keep to."""
+    try:
+        sender = parse_mailbox(settings.from_)
+    except BadAddress as error:
+        raise BadSettings([f"POSTHOUSE_FROM: {error.text}"]) from None
+    return Rules(
+        sender=sender,
+        domains=frozenset(settings.from_domains),
+        max_text=settings.max_text,
+        find=None if settings.templates is None else TemplateFolder(settings.templates).find,
+    )

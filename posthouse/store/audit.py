@@ -1,0 +1,95 @@
+"""The audit of a store: every record could have come about, what is kept beside it agrees, and the counts add up.
+
+Rules: it walks one snapshot in slices, so it needs little memory and holds up no writer. A finding names the record by
+its id and says what is wrong, without content or address. It mends nothing.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from posthouse.mail.audit import faults
+from posthouse.store.base import Kept, Snapshot, Store
+from posthouse.store.tally import GONE, Tally
+
+SLICE = 500
+"""Records of a slice."""
+FINDINGS = 1000
+"""Findings that are listed at most; beyond them they are only counted."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something wrong: with the message `id`, or with the store as a whole (None)."""
+
+    id: str | None
+    fault: str
+
+
+class Audited(msgspec.Struct):
+    """What an audit saw: how many `records`, how many things were `wrong`, and the first FINDINGS of them."""
+
+    records: int = 0
+    wrong: int = 0
+    findings: list[Finding] = []
+
+    def note(self, id: str | None, fault: str) -> None:
+        """One more thing that is wrong."""
+        self.wrong += 1
+        if len(self.findings) < FINDINGS:
+            self.findings.append(Finding(id, fault))
+
+
+async def audit(store: Store) -> Audited:
+    """Looks at everything once. Raises StoreAway."""
+    seen = Audited()
+    async with store.snapshot() as snapshot:
+        sums = await _records(snapshot, seen)
+        _counters(await snapshot.counters(), sums, seen)
+        for stray in await snapshot.strays(FINDINGS):
+            seen.note(None, f"a {stray.kind} is kept for record {stray.name}, which is not there")
+    return seen
+
+
+async def _records(snapshot: Snapshot, seen: Audited) -> dict[tuple[str, int], int]:
+    """Walks all records; what the counters should be."""
+    tally = Tally()
+    after: str | None = None
+    while kept := await snapshot.walk(after, SLICE):
+        for each in kept:
+            tally.created(each.message)
+            for fault in _faults(each):
+                seen.note(each.message.id, fault)
+        seen.records += len(kept)
+        after = kept[-1].message.id
+        await asyncio.sleep(0)
+    return tally.sums
+
+
+def _faults(kept: Kept) -> list[str]:
+    found = faults(kept.message)
+    found += [
+        f"{name} beside the record is {_shown(value)}, in it {_shown(getattr(kept.message, name))}"
+        for name, value in kept.beside.items()
+        if value != getattr(kept.message, name)
+    ]
+    if kept.message.open and not kept.content:
+        found.append("it is open but its content is gone: it cannot be sent")
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _counters(kept: dict[tuple[str, int], int], sums: dict[tuple[str, int], int], seen: Audited) -> None:
+    stand = {counter: n for counter, n in kept.items() if not counter[0].startswith(GONE)}
+    gone = {
+        (name.removeprefix(GONE), bucket): n for (name, bucket), n in kept.items() if name.startswith(GONE)
+    }
+    for name, bucket in sorted(stand.keys() | sums.keys() | gone.keys()):
+        stands = stand.get((name, bucket), 0) - gone.get((name, bucket), 0)
+        counted = sums.get((name, bucket), 0)
+        if stands != counted:
+            of = f" of {bucket}" if bucket else ""
+            seen.note(None, f"the counter {name}{of} is {stands}, the records say {counted}")

@@ -1,0 +1,140 @@
+"""A record as a document: itself as MessagePack, which is the truth, and beside it what is searched for and what others read."""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from posthouse.mail.message import Content, HistoryEntry, Message, Recipient
+from posthouse.store.content import encode
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Message)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+LAST = 9_223_286_400_000_000
+"""The last day that a time of nanoseconds can tell (2262), in microseconds."""
+
+UNREAD = "variables"
+"""What is never read back."""
+RECORD = ["record", "heard", "body"]
+"""What a change reads."""
+
+
+class Found(NamedTuple):
+    """A record, the version it was read in (_seq_no, _primary_term), the notices that were applied to it last, and whether
+    its body is still whole."""
+
+    message: Message
+    seen: tuple[int, int]
+    heard: list[str]
+    whole: bool
+
+
+def found(document: Mapping[str, Any]) -> Found:
+    """A document of a get or of a search that asks for the version."""
+    source = document["_source"]
+    seen = document["_seq_no"], document["_primary_term"]
+    return Found(unpack(source), seen, source.get("heard") or [], source["body"] == "whole")
+
+
+def unpack(source: Mapping[str, Any]) -> Message:
+    """The record of a source."""
+    return _DECODER.decode(base64.b64decode(source["record"]))
+
+
+def created(message: Message, content: Content) -> bytes:
+    """The whole document of a new mail."""
+    fixed: dict[str, Any] = {
+        "eventId": message.id,
+        "recipient": ", ".join(each.email for each in content.to),
+        "sender": content.sender.email,
+        "subject": content.subject,
+        "template": content.template,
+        "variables": content.variables,
+        "category": next(iter(message.tags), None),
+        "lane": message.lane,
+        "campaign": message.campaign,
+        "tags": message.tags,
+        "createdAt": time(message.created_at),
+        "date": time(max(message.created_at, message.scheduled_at or 0)),
+        "body": "whole",
+    }
+    return msgspec.json.encode(fixed | _moving(message))
+
+
+def changed(message: Message, heard: list[str]) -> bytes:
+    """What of the document is written anew with the record, as the body of an update."""
+    return msgspec.json.encode({"doc": {**_moving(message), "heard": heard or None}})
+
+
+def subject(content: Content) -> bytes:
+    """What a template changes in the document, as the body of an update."""
+    return msgspec.json.encode({"doc": {"subject": content.subject}})
+
+
+def contents(content: Content) -> bytes:
+    """The document of what a mail says: what is `shown` of it and, where that is not all, all of it."""
+    shown, data = encode(content)
+    return msgspec.json.encode({"shown": data} if shown is None else {"shown": shown, "data": data})
+
+
+def time(at: int | None) -> datetime | None:
+    """A time as documents have it."""
+    return None if at is None else _EPOCH + timedelta(microseconds=min(at, LAST))
+
+
+def text(at: int) -> str:
+    """A time as queries have it."""
+    return datetime.isoformat(_EPOCH + timedelta(microseconds=min(max(at, 0), LAST)), timespec="microseconds")
+
+
+def microseconds(text: str | None) -> int | None:
+    """A document's time as records have it."""
+    return None if text is None else (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+
+
+def _moving(message: Message) -> dict[str, Any]:
+    tried = [entry for entry in message.history if entry.transport is not None]
+    ended = message.sent_at if message.sent_at is not None else message.failed_at
+    return {
+        "record": _ENCODER.encode(message),
+        "status": message.status,
+        "state": message.state,
+        "owner": message.owner,
+        "losses": message.losses,
+        "error": message.error,
+        "attempts": message.attempts,
+        "uncertain": message.uncertain,
+        "provider": tried[-1].transport if tried else None,
+        "providerMessageId": message.provider_message_id,
+        "expiresAt": time(message.expires_at),
+        "sentAt": time(message.sent_at),
+        "failedAt": time(message.failed_at),
+        "dueAt": time(message.due_at),
+        "metrics": {"totalMs": None if ended is None else (ended - message.created_at) // 1000},
+        "recipients": [_recipient(each) for each in message.recipients],
+        "history": [_entry(each) for each in message.history],
+    }
+
+
+def _recipient(recipient: Recipient) -> dict[str, Any]:
+    return {
+        "email": recipient.email,
+        "kind": recipient.kind,
+        "state": recipient.state,
+        "attempts": recipient.attempts,
+        "uncertain": recipient.uncertain,
+        "code": recipient.code,
+        "enhancedCode": recipient.enhanced_code,
+        "error": recipient.error,
+        "at": time(recipient.at),
+    }
+
+
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(entry).items() if value is not None} | {
+        "at": time(entry.at)
+    }

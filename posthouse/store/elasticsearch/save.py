@@ -1,0 +1,180 @@
+"""Saving new mail on Elasticsearch: keys first, then contents, then the records, each step one bulk of creations.
+
+A key document names the id of its mail. Whoever meets a key whose mail is missing creates that mail under that id: its first
+saver died in between, or has not come so far yet, and then one of the two creates it. A creation that was answered too late is
+known again by what stands there.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from posthouse.mail import advance
+from posthouse.mail.message import Message
+from posthouse.mail.retry import until
+from posthouse.store.base import EVENT, Draft, Key, Saved
+from posthouse.store.elasticsearch.connection import Item, Session
+from posthouse.store.elasticsearch.records import contents, created, microseconds, time, unpack
+
+
+class _Held(NamedTuple):
+    """What a key document says: the id of its mail, the fingerprint, whether it is ours, and whether its time is over."""
+
+    id: str
+    fingerprint: bytes
+    ours: bool
+    over: bool
+    seen: tuple[int, int]
+
+
+async def save(session: Session, drafts: Sequence[Draft]) -> list[Saved]:
+    """See the port."""
+    at = session.clock.now()
+    for draft in drafts:
+        _name_by_event(draft)
+    held = await _take_keys(session, drafts, at)
+    firsts: dict[str, Draft] = {}
+    for draft in drafts:
+        if not _differs(draft, held):
+            firsts.setdefault(_id(draft, held), draft)
+    made = await _create(session, [_under(draft, id) for id, draft in firsts.items()], at)
+    others = {_id(draft, held) for draft in drafts} - made.keys()
+    made |= {id: Saved(message) for id, message in (await _standing(session, list(others))).items()}
+    return [_answer(draft, _id(draft, held), firsts, made, held) for draft in drafts]
+
+
+def _name_by_event(draft: Draft) -> None:
+    """Here the id of a mail is its producer's name for it, where it has one; the Message-ID stays what it was made."""
+    if draft.key is not None and draft.key.scope == EVENT:
+        draft.message.id = draft.key.key
+
+
+async def named(session: Session, scope: str, keys: Sequence[str]) -> dict[str, str]:
+    """The ids that these keys lead to."""
+    ids = {key_id(scope, key): key for key in keys}
+    at = session.clock.now()
+    documents = (await session.get(session.keys, list(ids), "id,expiresAt")).items()
+    led = {ids[id]: each["_source"]["id"] for id, each in documents if _until(each["_source"]) > at}
+    there = await _standing(session, list(led.values()))
+    return {key: id for key, id in led.items() if id in there}
+
+
+def key_id(scope: str, key: str) -> str:
+    """The id of a key's document."""
+    return hashlib.sha256(f"{scope}\0{key}".encode()).hexdigest()
+
+
+async def _take_keys(session: Session, drafts: Sequence[Draft], at: int) -> dict[str, _Held]:
+    """Who has the keys of these drafts, by the id of the key's document; those that nobody had are ours now."""
+    wanted: dict[str, tuple[Draft, Key]] = {}
+    for draft in drafts:
+        if draft.key:
+            wanted.setdefault(key_id(draft.key.scope, draft.key.key), (draft, draft.key))
+    held: dict[str, _Held] = {}
+    seen: dict[str, tuple[int, int]] = {}
+    while left := sorted(wanted.keys() - held.keys()):
+        items = [_key(session, id, *wanted[id], at, seen.get(id)) for id in left]
+        won = await session.bulk(items)
+        held |= {id: _mine(*wanted[id]) for id, done in zip(left, won, strict=True) if done}
+        lost = await session.get(session.keys, [id for id in left if id not in held])
+        for id, document in lost.items():
+            known = _read(document, wanted[id][0], at)
+            seen[id] = known.seen
+            if known.ours or not known.over:
+                held[id] = known
+        for id in seen.keys() - lost.keys():  # swept meanwhile
+            if id in left and id not in held:
+                del seen[id]
+    return held
+
+
+def _key(session: Session, id: str, draft: Draft, key: Key, at: int, seen: tuple[int, int] | None) -> Item:
+    """Creates the document of a key, or takes over one whose time is over."""
+    body = {"id": draft.message.id, "fingerprint": key.fingerprint, "expiresAt": time(until(at, key.seconds))}
+    return Item("create" if seen is None else "index", session.keys, id, msgspec.json.encode(body), seen)
+
+
+def _mine(draft: Draft, key: Key) -> _Held:
+    return _Held(draft.message.id, key.fingerprint, True, False, (0, 0))
+
+
+def _read(document: dict[str, Any], draft: Draft, at: int) -> _Held:
+    source = document["_source"]
+    return _Held(
+        source["id"],
+        base64.b64decode(source["fingerprint"]),
+        source["id"] == draft.message.id,
+        _until(source) <= at,
+        (document["_seq_no"], document["_primary_term"]),
+    )
+
+
+def _until(source: dict[str, Any]) -> int:
+    return microseconds(source["expiresAt"]) or 0
+
+
+def _id(draft: Draft, held: dict[str, _Held]) -> str:
+    """Under which id a draft is, or is to be, kept."""
+    return held[key_id(draft.key.scope, draft.key.key)].id if draft.key else draft.message.id
+
+
+def _differs(draft: Draft, held: dict[str, _Held]) -> bool:
+    """Whether its key belongs to another payload."""
+    return (
+        draft.key is not None
+        and held[key_id(draft.key.scope, draft.key.key)].fingerprint != draft.key.fingerprint
+    )
+
+
+def _under(draft: Draft, id: str) -> Draft:
+    """The same mail under the id that its key names."""
+    if id != draft.message.id:
+        draft.message.message_id = draft.message.message_id.replace(draft.message.id, id)
+        draft.message.id = id
+    return draft
+
+
+async def _create(session: Session, drafts: Sequence[Draft], at: int) -> dict[str, Saved]:
+    """Creates what is not there yet; what then stands there, by id."""
+    stand = await _standing(session, [draft.message.id for draft in drafts if draft.key])
+    new = [draft for draft in drafts if draft.message.id not in stand]
+    for draft in new:
+        advance.accept(draft.message, at, draft.expire, after=session.clock.tick() - 1)
+    await session.bulk([Item("create", session.contents, d.message.id, contents(d.content)) for d in new])
+    made = await session.bulk(
+        [Item("create", session.messages, d.message.id, created(d.message, d.content)) for d in new]
+    )
+    saved = {id: Saved(message, created=False) for id, message in stand.items()}
+    saved |= {d.message.id: Saved(d.message) for d, done in zip(new, made, strict=True) if done}
+    return saved | await _met(session, [d for d, done in zip(new, made, strict=True) if not done])
+
+
+async def _met(session: Session, drafts: Sequence[Draft]) -> dict[str, Saved]:
+    """Those whose id was taken: by somebody else, or by us, when the answer to an earlier try was lost."""
+    stand = await _standing(session, [draft.message.id for draft in drafts])
+    return {
+        d.message.id: Saved(stand[d.message.id], created=_same(stand[d.message.id], d.message))
+        for d in drafts
+    }
+
+
+def _same(one: Message, other: Message) -> bool:
+    return (one.message_id, one.created_at) == (other.message_id, other.created_at)
+
+
+async def _standing(session: Session, ids: Sequence[str]) -> dict[str, Message]:
+    documents = await session.get(session.messages, ids, "record")
+    return {id: unpack(document["_source"]) for id, document in documents.items()}
+
+
+def _answer(
+    draft: Draft, id: str, firsts: dict[str, Draft], made: dict[str, Saved], held: dict[str, _Held]
+) -> Saved:
+    conflict = _differs(draft, held)
+    if id not in made:  # another payload's key, whose mail nobody made yet
+        return Saved(_under(draft, id).message, created=False, conflict=True)
+    saved = made[id]
+    return saved if firsts.get(id) is draft else Saved(saved.message, created=False, conflict=conflict)

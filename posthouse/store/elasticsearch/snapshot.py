@@ -1,0 +1,155 @@
+"""The whole store at one moment, for an audit: a point in time of the indices, renewed with each slice that is read.
+
+Elasticsearch keeps no counters: they are counted here, by aggregation. Several indices have no common moment, so what seems to
+be kept for a record that is not there is looked for once more, as things stand now. A key whose record is not there is owed to
+whoever repeats it (see save), and no stray.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from posthouse.mail.lifecycle import STATES
+from posthouse.store.base import Kept, Snapshot, Stray
+from posthouse.store.elasticsearch.connection import Connections, Session
+from posthouse.store.elasticsearch.records import UNREAD, microseconds, text, unpack
+from posthouse.store.tally import state_counter
+
+ALIVE = "5m"
+"""How long a point in time is kept without a word."""
+SLICE = 1000
+BUCKETS = 5000
+TIMES = {"created": "createdAt", "sent": "sentAt", "failed": "failedAt"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened(connections: Connections) -> AsyncGenerator[Snapshot]:
+    """The store as it is now, until the context ends."""
+    points = await connections.call(_open)
+    try:
+        yield _ElasticsearchSnapshot(connections, points)
+    finally:
+        await connections.call(_close, points)
+
+
+class _ElasticsearchSnapshot:
+    """Snapshot (see store.base) of points in time."""
+
+    def __init__(self, connections: Connections, points: dict[str, str]) -> None:
+        self._connections, self._points = connections, points
+
+    async def walk(self, after: str | None, limit: int) -> list[Kept]:
+        return await self._connections.call(_walk, self._points, after, limit)
+
+    async def counters(self) -> dict[tuple[str, int], int]:
+        counted = await self._connections.call(_states, self._points)
+        for name, field in TIMES.items():
+            after: dict[str, Any] | None = {}
+            while after is not None:
+                part, after = await self._connections.call(_quarters, self._points, field, after)
+                counted |= {(name, bucket): n for bucket, n in part.items()}
+        return counted
+
+    async def strays(self, limit: int) -> list[Stray]:
+        found: list[Stray] = []
+        after: list[Any] | None = []
+        while after is not None and len(found) < limit:
+            ids, after = await self._connections.call(_owed, self._points, after)
+            found += [Stray("content", id) for id in ids]
+        return found[:limit]
+
+
+async def _open(session: Session) -> dict[str, str]:
+    indices = {"message": session.messages, "content": session.contents}
+    points: dict[str, str] = {}
+    for name, index in reversed(indices.items()):
+        await session.refresh(index)
+        answer = await session.ask("POST", f"/{index}/_pit?keep_alive={ALIVE}")
+        points[name] = answer["id"]
+    return points
+
+
+async def _close(session: Session, points: dict[str, str]) -> None:
+    for id in points.values():
+        await session.ask("DELETE", "/_pit", {"id": id}, expect=(404,))
+
+
+async def _search(session: Session, id: str, body: dict[str, Any]) -> dict[str, Any]:
+    point = {"pit": {"id": id, "keep_alive": ALIVE}, "track_total_hits": False}
+    return await session.search("", body | point)
+
+
+async def _walk(session: Session, points: dict[str, str], after: str | None, limit: int) -> list[Kept]:
+    body: dict[str, Any] = {"size": limit, "sort": ["createdAt", "eventId"], "_source": {"excludes": UNREAD}}
+    if after is not None:
+        body["search_after"] = await _place(session, points, after)
+    hits = (await _search(session, points["message"], body))["hits"]["hits"]
+    there = await _present(session, points["content"], [hit["_id"] for hit in hits])
+    return [_kept(hit["_source"], hit["_id"] in there) for hit in hits]
+
+
+async def _place(session: Session, points: dict[str, str], id: str) -> list[Any]:
+    body = {"query": {"ids": {"values": [id]}}, "_source": ["record"]}
+    hits = (await _search(session, points["message"], body))["hits"]["hits"]
+    return [text(unpack(hits[0]["_source"]).created_at), id]
+
+
+async def _present(session: Session, point: str, ids: Sequence[str]) -> set[str]:
+    """Those of these ids that have a document."""
+    if not ids:
+        return set()
+    body = {"query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": False}
+    return {hit["_id"] for hit in (await _search(session, point, body))["hits"]["hits"]}
+
+
+def _kept(source: dict[str, Any], content: bool) -> Kept:
+    times = {name: microseconds(source[field]) for name, field in _BESIDE_TIMES.items()}
+    return Kept(unpack(source), {name: source[name] for name in _BESIDE} | times, content)
+
+
+_BESIDE = ("status", "state", "lane", "campaign", "owner", "losses", "error", "attempts", "uncertain")
+_BESIDE_TIMES = {
+    "created_at": "createdAt",
+    "expires_at": "expiresAt",
+    "due_at": "dueAt",
+    "sent_at": "sentAt",
+    "failed_at": "failedAt",
+}
+
+
+async def _states(session: Session, points: dict[str, str]) -> dict[tuple[str, int], int]:
+    body = {"size": 0, "aggs": {"states": {"terms": {"field": "state", "size": len(STATES)}}}}
+    answer = await _search(session, points["message"], body)
+    buckets = answer["aggregations"]["states"]["buckets"]
+    return {(state_counter(bucket["key"]), 0): bucket["doc_count"] for bucket in buckets}
+
+
+async def _quarters(
+    session: Session, points: dict[str, str], field: str, after: dict[str, Any]
+) -> tuple[dict[int, int], dict[str, Any] | None]:
+    """How many in each quarter of an hour, and what to go on after."""
+    quarter = {"date_histogram": {"field": field, "fixed_interval": "15m", "format": "epoch_millis"}}
+    composite: dict[str, Any] = {"size": BUCKETS, "sources": [{"quarter": quarter}]}
+    if after:
+        composite["after"] = after
+    body = {"size": 0, "aggs": {"quarters": {"composite": composite}}}
+    answer = (await _search(session, points["message"], body))["aggregations"]["quarters"]
+    counted = {int(each["key"]["quarter"]) * 1000: each["doc_count"] for each in answer["buckets"]}
+    return counted, answer.get("after_key")
+
+
+async def _owed(
+    session: Session, points: dict[str, str], after: list[Any]
+) -> tuple[list[str], list[Any] | None]:
+    """The records that a slice of the contents is kept for and that are not there; what to go on after."""
+    body: dict[str, Any] = {"size": SLICE, "sort": ["_shard_doc"], "_source": False}
+    if after:
+        body["search_after"] = after
+    hits = (await _search(session, points["content"], body))["hits"]["hits"]
+    missing = {hit["_id"] for hit in hits}
+    missing -= await _present(session, points["message"], sorted(missing))
+    missing -= (await session.get(session.messages, sorted(missing), "status")).keys()
+    return sorted(missing), hits[-1]["sort"] if hits else None

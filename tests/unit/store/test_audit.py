@@ -1,0 +1,79 @@
+"""The audit of a SQLite store: what somebody did to the file behind our back is found, one finding each."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from posthouse.store import audit as auditing
+from posthouse.store.audit import audit
+from posthouse.store.sqlite import SqliteStore
+from posthouse.testing.store_mail import ACCEPTED, LONG, draft, key, said, saved, settle
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    """With one mail that is sent, and one that waits and has a key and a tag."""
+    store = SqliteStore(tmp_path / "posthouse.db")
+    await store.start()
+    (message,) = await saved(store)
+    (leased,) = await store.claim("worker", 1, LONG, ids=[message.id])
+    await settle(store, said(leased, ACCEPTED))
+    await store.save([draft(key=key("k"), tags=("t",))])
+    yield store
+    await store.stop()
+
+
+def harm(folder: Path, statement: str) -> None:
+    with sqlite3.connect(folder / "posthouse.db") as connection:
+        assert connection.execute(statement).rowcount > 0
+    connection.close()
+
+
+NEW = "seq = 2"
+
+HARMS = {
+    f"UPDATE messages SET due_at = NULL WHERE {NEW}": "due_at beside the record is nothing",
+    f"UPDATE messages SET owner = 'nobody' WHERE {NEW}": "owner beside the record is nobody, in it nothing",
+    "UPDATE messages SET status = 'PENDING' WHERE seq = 1": "status beside the record is PENDING, in it SENT",
+    f"UPDATE messages SET record = json_remove(record, '$.due_at'), due_at = NULL WHERE {NEW}": "has no due_at",
+    f"DELETE FROM contents WHERE {NEW}": "its content is gone",
+    "INSERT INTO contents VALUES (77, NULL, x'00')": "a content is kept for record 77",
+    "INSERT INTO recipients VALUES ('x@example.org', 78)": "a recipient is kept for record 78",
+    "INSERT INTO tags VALUES ('x', 79)": "a tag is kept for record 79",
+    "UPDATE keys SET id = 'gone'": "a key is kept for record gone",
+    "UPDATE counters SET n = n + 1 WHERE name = 'state:sent'": "state:sent is 2, the records say 1",
+    "DELETE FROM counters WHERE name = 'sent'": "is 0, the records say 1",
+    "UPDATE counters SET n = n + 1 WHERE name = 'created'": "is 3, the records say 2",
+    "INSERT INTO counters VALUES ('gone:created', 0, 1)": "is -1, the records say 0",
+    "INSERT INTO heads VALUES (80, x'00')": "a content is kept for record 80",
+}
+
+
+@pytest.mark.parametrize("statement", HARMS)
+async def test_each_harm_is_one_finding(store: SqliteStore, tmp_path: Path, statement: str) -> None:
+    harm(tmp_path, statement)
+    seen = await audit(store)
+    assert seen.wrong == len(seen.findings) == 1, seen.findings
+    assert HARMS[statement] in seen.findings[0].fault
+
+
+async def test_a_lost_record_is_missed_by_all_that_was_kept_for_it(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    harm(tmp_path, f"DELETE FROM messages WHERE {NEW}")
+    found = " ".join(finding.fault for finding in (await audit(store)).findings)
+    for kind in ("content", "recipient", "tag", "key"):
+        assert f"a {kind} is kept" in found
+    assert "state:pending is 1, the records say 0" in found
+
+
+async def test_findings_are_capped_but_counted(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "FINDINGS", 3)
+    await saved(store, 10)
+    harm(tmp_path, "UPDATE messages SET due_at = 1 WHERE due_at IS NOT NULL")
+    seen = await audit(store)
+    assert (len(seen.findings), seen.wrong, seen.records) == (3, 11, 12)

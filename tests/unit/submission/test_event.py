@@ -1,0 +1,78 @@
+"""An EmailSendEvent becomes a mail by the rules of POST /email/send, once for its eventId."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthouse.mail.address import parse_mailbox
+from posthouse.mail.events import EmailSendEvent, EventAttachment
+from posthouse.queue.base import Unreadable
+from posthouse.store.sqlite import SqliteStore
+from posthouse.submission.accept import Accept
+from posthouse.submission.compose import Rules
+from posthouse.submission.event import accept_event, read_event
+from posthouse.testing.store_mail import microseconds, new_id
+
+RULES = Rules(sender=parse_mailbox("House <house@example.org>"))
+
+
+def event(**fields: Any) -> EmailSendEvent:
+    mail = {"event_id": "order-1", "recipient": "Ann <ann@example.org>", "subject": "Hü", "html": "<p>h</p>"}
+    return EmailSendEvent(**{**mail, **fields})
+
+
+def read(given: EmailSendEvent, rules: Rules = RULES) -> Any:
+    return read_event(given, "bulk", rules, 0)
+
+
+def test_what_becomes_of_its_fields() -> None:
+    files = [EventAttachment("a.txt", b"A"), EventAttachment("b", b"B", "image/png")]
+    mail = read(event(sender="Bob <bob@example.org>", text="t", category="news", attachments=files))
+    content = mail.content
+    assert (mail.event_id, mail.lane, mail.tags) == ("order-1", "bulk", ("news",))
+    assert [each.email for each in mail.recipients] == ["ann@example.org"]
+    assert (content.to[0].name, content.sender.email, content.subject) == ("Ann", "bob@example.org", "Hü")
+    assert (content.html, content.text) == ("<p>h</p>", "t")
+    assert [(each.filename, each.content, each.content_type) for each in content.attachments] == [
+        ("a.txt", b"A", "text/plain"),
+        ("b", b"B", "image/png"),
+    ]
+    assert read(event()).content.sender == RULES.sender
+
+
+def test_every_wrong_field_is_named_in_the_event_s_words_and_no_value_is_told() -> None:
+    with pytest.raises(Unreadable) as error:
+        read(event(recipient="s3cret", sender="s3cret", subject=None, html=None))
+    for name in ("/recipient", "/sender", "/subject", "/html"):
+        assert f"{name}:" in str(error.value)
+    assert "s3cret" not in str(error.value)
+
+
+def test_limits() -> None:
+    with pytest.raises(Unreadable, match="must not exceed 10 bytes"):
+        read(event(), Rules(sender=RULES.sender, max_text=10))
+    with pytest.raises(Unreadable, match="/sender: this domain"):
+        read(event(sender="a@other.example"), Rules(sender=RULES.sender, domains=frozenset({"example.org"})))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "posthouse.db")
+    await store.start()
+    yield store
+    await store.stop()
+
+
+@pytest.mark.parametrize("text", ["t", "t" * 1_500_000])
+async def test_the_same_event_is_one_mail(store: SqliteStore, text: str) -> None:
+    """Large ones are checked in a thread."""
+    accept = Accept(store, lambda messages: None, new_id=new_id, hostname="house.test", expire=60.0)
+    take = accept_event(accept, RULES, microseconds)
+    first = await take(event(text=text), "transactional")
+    assert await take(event(text="another"), "bulk") == first
+    found = await store.get(first.ids[0])
+    assert found is not None
+    message, content = found
+    assert (message.event_id, content and content.text, first.lane) == ("order-1", text, "transactional")
