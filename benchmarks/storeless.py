@@ -16,7 +16,8 @@ from posthouse.config import read
 from posthouse.queue.store import StoreQueue
 from posthouse.roles.api import open_api
 from posthouse.server import Server, listen_on
-from posthouse.store.base import ApiKey, Draft, Saved
+from posthouse.store.base import Draft, Saved
+from posthouse.store.catalog import ApiKey
 
 
 class Forgetful:

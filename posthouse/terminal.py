@@ -17,7 +17,8 @@ from posthouse.check import Check
 from posthouse.config import Effective
 from posthouse.mail.message import SECOND
 from posthouse.store.audit import Audited
-from posthouse.store.base import ApiKey, Overview
+from posthouse.store.base import Overview
+from posthouse.store.catalog import ApiKey
 from posthouse.transport.inbox import Captured, text_of
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

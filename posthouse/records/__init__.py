@@ -20,7 +20,7 @@ from posthouse.records.guard import Guard
 from posthouse.records.internal import internal_scopes, internal_service
 from posthouse.records.wake import Wake
 from posthouse.store import wire
-from posthouse.store.base import Catalog
+from posthouse.store.catalog import Catalog
 from posthouse.submission.auth import Keyring
 from posthouse.submission.health import Ready
 

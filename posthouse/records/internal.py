@@ -12,7 +12,8 @@ from msgspec.structs import asdict
 from posthouse.records.guard import stream, unary
 from posthouse.records.wake import Wake
 from posthouse.store import wire
-from posthouse.store.base import Catalog, Store
+from posthouse.store.base import Store
+from posthouse.store.catalog import Catalog
 from posthouse.store.wire import Call
 from posthouse.submission.auth import KeyScope
 

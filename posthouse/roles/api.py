@@ -17,7 +17,8 @@ from posthouse.metrics.watch import accept_times, watch_routes
 from posthouse.queue.base import Queue
 from posthouse.roles.opened import opened_reads
 from posthouse.roles.work import new_id, owner, retry_policy, rules
-from posthouse.store.base import Catalog, Reads, Store
+from posthouse.store.base import Reads, Store
+from posthouse.store.catalog import Catalog
 from posthouse.store.registry import (
     is_embedded,
 )

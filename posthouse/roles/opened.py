@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from posthouse.config import BadSettings, Settings
-from posthouse.store.base import Catalog, Reads, Store
+from posthouse.store.base import Reads, Store
+from posthouse.store.catalog import Catalog
 from posthouse.store.registry import (
     as_catalog,
     catalog_url,

@@ -340,35 +340,3 @@ class Wakes(Protocol):
         """Calls `woken` for each lane in which any process saves mail that is due, until cancelled. A hint: it may be
         lost, doubled or late."""
         ...
-
-
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key without its secret: `digest` is the SHA-256 of the whole key. Times in microseconds."""
-
-    id: str
-    name: str
-    digest: bytes
-    scopes: tuple[str, ...]
-    created_at: int = 0
-    expires_at: int | None = None
-    revoked_at: int | None = None
-
-
-class Catalog(Protocol):
-    """What is not mail: API keys (and, later, templates, contacts, campaigns, suppressions). SQL stores only."""
-
-    async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
-        """Keeps a key, valid for `seconds` or for ever."""
-        ...
-
-    async def api_keys(self) -> list[ApiKey]:
-        """All keys, revoked and expired ones too, oldest first."""
-        ...
-
-    async def revoke_api_key(self, id_or_name: str) -> int:
-        """Revokes the keys of that id or name; answers how many were live until now."""
-        ...
-
-    async def api_key_version(self) -> int:
-        """A number that grows with every change of the keys: asked once a second, so a revoke holds everywhere."""
-        ...

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from posthouse.store.base import Catalog, Reads, Store
+from posthouse.store.base import Reads, Store
+from posthouse.store.catalog import Catalog
 
 
 def _sqlite(url: str, migrating: bool) -> Store:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from posthouse.mail.message import Lane
-from posthouse.store.base import Catalog, Snapshot, Store
+from posthouse.store.base import Snapshot, Store
+from posthouse.store.catalog import PARTS
 
 SERVICE = "posthouse.internal.v1.Store"
 SNAPSHOT = "Snapshot"
@@ -52,7 +53,7 @@ read_text: Callable[[bytes], str] = msgspec.msgpack.Decoder(str).decode
 
 def store_calls() -> dict[str, Call]:
     """The calls of Store and Catalog, by their names in the port."""
-    return {call.name: call for port in (Store, Catalog) for call in _calls(port)}
+    return {call.name: call for port in (Store, *PARTS) for call in _calls(port)}
 
 
 def snapshot_calls() -> dict[str, Call]:

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import structlog
 
-from posthouse.store.base import ApiKey, Catalog
+from posthouse.store.catalog import ApiKey, Catalog
 from posthouse.submission.jwks import RETRY, KeysAway
 from posthouse.submission.problems import Problem
 from posthouse.submission.tokens import BadToken, Tokens, looks_like_token

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from posthouse.batch import Full
 from posthouse.mail.errors import StoreAway
-from posthouse.store.base import ApiKey
+from posthouse.store.catalog import ApiKey
 from posthouse.submission.answers import Answer, Header, send_answer
 from posthouse.submission.auth import Keyring, KeyScope
 from posthouse.submission.problems import Problem

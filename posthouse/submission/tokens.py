@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from posthouse.store.base import ApiKey
+from posthouse.store.catalog import ApiKey
 from posthouse.submission.jwks import Jwks
 
 if TYPE_CHECKING:

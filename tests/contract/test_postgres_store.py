@@ -9,7 +9,8 @@ import pytest
 from posthouse.batch import Batcher
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Lane
-from posthouse.store.base import ApiKey, Draft, Saved, StoreUnfit
+from posthouse.store.base import Draft, Saved, StoreUnfit
+from posthouse.store.catalog import ApiKey
 from posthouse.store.migrate import SchemaMismatch
 from posthouse.store.postgres import PostgresStore, search
 from posthouse.store.registry import open_store

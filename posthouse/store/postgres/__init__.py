@@ -13,9 +13,8 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.base import ApiKey, Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
+from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
 from posthouse.store.postgres import (
-    catalog,
     change,
     examine,
     notices,
@@ -30,19 +29,20 @@ from posthouse.store.postgres import (
 from posthouse.store.postgres.address import parse
 from posthouse.store.postgres.change import Tried
 from posthouse.store.postgres.connection import Connection, Connections
+from posthouse.store.postgres.keys import PostgresApiKeys
 from posthouse.store.postgres.schema import migrate, require, require_fit
 
 SHARDS = 8
 """Rows that a counter is spread over."""
 
 
-class PostgresStore:
+class PostgresStore(PostgresApiKeys):
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""
 
     identity: str
 
     def __init__(self, url: str, *, migrating: bool = False) -> None:
-        self._connections = Connections(parse(url))
+        super().__init__(Connections(parse(url)))
         self._migrating = migrating
         self._swept, self._looked = 0, retention.Look()
 
@@ -163,18 +163,6 @@ class PostgresStore:
     async def listen(self, woken: Callable[[Lane], None]) -> None:
         """Calls `woken` for each lane that any process saves mail in that is due; until cancelled."""
         await wake.listen(self._connections, self._channel, woken)
-
-    async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
-        return await self._connections.transact(catalog.add_api_key, key, seconds)
-
-    async def api_keys(self) -> list[ApiKey]:
-        return await self._connections.call(catalog.api_keys)
-
-    async def revoke_api_key(self, id_or_name: str) -> int:
-        return await self._connections.transact(catalog.revoke_api_key, id_or_name)
-
-    async def api_key_version(self) -> int:
-        return await self._connections.call(catalog.api_key_version)
 
     async def _check(self, connection: Connection) -> None:
         await require_fit(connection)

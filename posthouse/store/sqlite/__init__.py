@@ -3,66 +3,36 @@
 Durable by WAL with synchronous=FULL. Several processes of one machine may share the file; each has its own writer.
 """
 
-import asyncio
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from posthouse.check import Check
 from posthouse.mail.advance import Settlement
-from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.base import ApiKey, Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
+from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
 from posthouse.store.fresh import Fresh
-from posthouse.store.sqlite import catalog, messages, notices, pages, rates, retention, snapshot
+from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
 from posthouse.store.sqlite.examine import examine_file
-from posthouse.store.sqlite.schema import migrate, require
-from posthouse.store.sqlite.writer import Writer, away, connect
-
-READERS = 3
-"""Threads that read."""
-PATIENCE = 5.0
-"""Seconds after which a store that does not answer is away."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from posthouse.store.sqlite.keys import SqliteApiKeys
 
 
-class SqliteStore:
+class SqliteStore(SqliteApiKeys):
     """Store and Catalog (see store.base) in the file at `path`. `start` applies missing migrations if `migrating`."""
 
     identity: str
 
     def __init__(self, path: str | Path, *, migrating: bool = True) -> None:
-        self._path = str(path)
-        self._migrating = migrating
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        super().__init__(path, migrating=migrating)
         self._fresh = Fresh()
         self._looked = 0
 
     async def start(self) -> None:
-        try:
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(migrate if self._migrating else require, self._path)
-            self._writer = Writer(self._path)
-            self._writer.start()
-        except (sqlite3.Error, OSError) as error:
-            raise StoreAway(f"SQLite cannot use {self._path}: {error}") from error
-        self._pool = ThreadPoolExecutor(READERS, "sqlite-reader")
+        await super().start()
         self.identity = await self._read(_identity)
-
-    async def stop(self) -> None:
-        await asyncio.to_thread(self._writer.stop)
-        self._pool.shutdown()
-        for connection in self._readers:
-            connection.close()
 
     async def ping(self) -> None:
         await self._write(_ping)
@@ -171,44 +141,6 @@ class SqliteStore:
 
     async def next_due(self, lane: Lane | None = None) -> float | None:
         return await self._read(pages.next_due, LANES if lane is None else (lane,))
-
-    async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
-        return await self._write(catalog.add_api_key, key, seconds)
-
-    async def api_keys(self) -> list[ApiKey]:
-        return await self._read(catalog.api_keys)
-
-    async def revoke_api_key(self, id_or_name: str) -> int:
-        return await self._write(catalog.revoke_api_key, id_or_name)
-
-    async def api_key_version(self) -> int:
-        return await self._read(catalog.api_key_version)
-
-    async def _write(
-        self, job: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        future = self._writer.submit(lambda connection: job(connection, *args, **kwargs))
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE)
-        except TimeoutError:
-            raise StoreAway("SQLite: no answer in time") from None
-
-    async def _read(
-        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        def run() -> T:
-            try:
-                return query(self._reader(), *args, **kwargs)
-            except sqlite3.Error as error:
-                raise away(error) from None
-
-        return await asyncio.wrap_future(self._pool.submit(run))
-
-    def _reader(self) -> sqlite3.Connection:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = connect(self._path, read_only=True)
-            self._readers.append(self._local.connection)
-        return self._local.connection
 
 
 def _identity(connection: sqlite3.Connection) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from posthouse.rate import Leased, Rate
 from posthouse.store import wire
-from posthouse.store.base import Catalog, Query, Snapshot, Store
+from posthouse.store.base import Query, Snapshot, Store
+from posthouse.store.catalog import Catalog
 from posthouse.testing.store_mail import draft, key
 
 CALLS = {**wire.store_calls(), **wire.snapshot_calls()}

@@ -1,14 +1,31 @@
-"""The catalog in the same SQLite file: API keys. Functions of a connection; those that write are writer jobs."""
+"""API keys in the SQLite file. Functions of a connection; those that write are writer jobs."""
 
 import sqlite3
 
 import msgspec
 
 from posthouse.mail.retry import until
-from posthouse.store.base import ApiKey
+from posthouse.store.catalog import ApiKey
+from posthouse.store.sqlite.access import Access
 from posthouse.store.sqlite.messages import now
 
 Connection = sqlite3.Connection
+
+
+class SqliteApiKeys(Access):
+    """See store.catalog.keys."""
+
+    async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
+        return await self._write(add_api_key, key, seconds)
+
+    async def api_keys(self) -> list[ApiKey]:
+        return await self._read(api_keys)
+
+    async def revoke_api_key(self, id_or_name: str) -> int:
+        return await self._write(revoke_api_key, id_or_name)
+
+    async def api_key_version(self) -> int:
+        return await self._read(api_key_version)
 
 
 def add_api_key(connection: Connection, key: ApiKey, seconds: float | None) -> ApiKey:

@@ -1,11 +1,12 @@
-"""The catalog in the same PostgreSQL database: API keys."""
+"""API keys in the PostgreSQL database."""
 
 from typing import Any
 
 import msgspec
 
 from posthouse.mail.retry import until
-from posthouse.store.base import ApiKey
+from posthouse.store.catalog import ApiKey
+from posthouse.store.postgres.access import Access
 from posthouse.store.postgres.connection import NOW, Connection
 
 ADD = """INSERT INTO api_keys (id, name, digest, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -13,6 +14,22 @@ ADD = """INSERT INTO api_keys (id, name, digest, scopes, created_at, expires_at)
 REVOKE = f"UPDATE api_keys SET revoked_at = {NOW} WHERE (id = $1 OR name = $1) AND revoked_at IS NULL"
 CHANGED = "UPDATE facts SET value = value::bigint + 1 WHERE name = 'api_key_version'"
 ALL = """SELECT id, name, digest, scopes, created_at, expires_at, revoked_at FROM api_keys ORDER BY created_at, id"""
+
+
+class PostgresApiKeys(Access):
+    """See store.catalog.keys."""
+
+    async def add_api_key(self, key: ApiKey, seconds: float | None = None) -> ApiKey:
+        return await self._connections.transact(add_api_key, key, seconds)
+
+    async def api_keys(self) -> list[ApiKey]:
+        return await self._connections.call(api_keys)
+
+    async def revoke_api_key(self, id_or_name: str) -> int:
+        return await self._connections.transact(revoke_api_key, id_or_name)
+
+    async def api_key_version(self) -> int:
+        return await self._connections.call(api_key_version)
 
 
 async def add_api_key(connection: Connection, key: ApiKey, seconds: float | None) -> ApiKey:
