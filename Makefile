@@ -16,7 +16,7 @@ run: $(READY) ## start Posthouse in one process on SQLite and send a first mail 
 	@exec $(BIN)/python -m posthouse.cli serve --welcome
 
 test: $(READY) ## install and start the services that the tests need, and run every test
-	@$(BIN)/python scripts/services run --only postfix,postgres,elasticsearch,exim,promtool,rabbitmq,redis,node -- $(BIN)/pytest -n 2
+	@$(BIN)/python scripts/services run --only postfix,postgres,elasticsearch,exim,promtool,rabbitmq,redis,node -- $(BIN)/pytest -n 3 --dist worksteal
 
 check: $(READY) ## format, lint, types, imports, and the state diagram
 	$(BIN)/ruff format --check .

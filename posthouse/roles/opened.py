@@ -1,12 +1,16 @@
 """The store of the settings and what goes with it, started, and stopped at the end."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from posthouse.config import BadSettings, Settings
+from posthouse.delivery.clock import elapsed_clock
+from posthouse.mail.errors import StoreAway
 from posthouse.store.base import Reads, Store
 from posthouse.store.catalog import Catalog
 from posthouse.store.registry import (
@@ -17,6 +21,10 @@ from posthouse.store.registry import (
     open_store,
     with_key,
 )
+
+PATIENCE = 10.0
+"""Seconds that a process which is to stay waits at its start for a store that is away."""
+AGAIN = 0.25
 
 
 @contextlib.contextmanager
@@ -29,18 +37,39 @@ def named() -> Generator[None]:
 
 
 @contextlib.asynccontextmanager
-async def opened_store(settings: Settings, *, migrating: bool | None = None) -> AsyncGenerator[Store]:
+async def opened_store(
+    settings: Settings, *, migrating: bool | None = None, patience: float = 0.0
+) -> AsyncGenerator[Store]:
     """The store of the settings, started; stopped at the end. An embedded store brings itself up to date, another one
-    only if it is told to (`migrating`)."""
+    only if it is told to (`migrating`). One that is away is waited for up to `patience` seconds."""
     if migrating is None:
         migrating = is_embedded(settings.store)
-    with named():
-        store = open_store(with_key(settings.store, settings.api_key), migrating=migrating)
-    await store.start()
+    store = await _started(settings, migrating, patience)
     try:
         yield store
     finally:
         await store.stop()
+
+
+async def _started(settings: Settings, migrating: bool, patience: float) -> Store:
+    """Services that are started together come up in any order: the first miss is told, the last one is raised."""
+    ends = elapsed_clock() + patience
+    told = False
+    while True:
+        with named():
+            store = open_store(with_key(settings.store, settings.api_key), migrating=migrating)
+        try:
+            await store.start()
+            return store
+        except StoreAway as error:
+            if elapsed_clock() > ends:
+                raise
+            if not told:
+                structlog.get_logger("posthouse").warning(
+                    "waiting for the store", why=str(error), seconds=patience
+                )
+            told = True
+        await asyncio.sleep(AGAIN)
 
 
 @contextlib.asynccontextmanager

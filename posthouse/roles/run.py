@@ -16,7 +16,7 @@ from posthouse.config import Settings
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
-from posthouse.roles.opened import named, opened_catalog, opened_store
+from posthouse.roles.opened import PATIENCE, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.work import open_queue_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
@@ -50,7 +50,9 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         port = settings.port if settings.port is not None or "api" not in roles else DEFAULT_PORT
         listener = None if port is None else listen_on(settings.host, port, beside=beside)
-        record = await stack.enter_async_context(opened_store(settings, migrating=migrating))
+        record = await stack.enter_async_context(
+            opened_store(settings, migrating=migrating, patience=PATIENCE)
+        )
         meters = Meters()
         store = watch_store(record, meters)
         with named():

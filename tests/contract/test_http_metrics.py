@@ -108,12 +108,17 @@ async def test_answers_count_by_route_and_class(there: House, meters: Meters) ->
 
 
 async def test_strange_input_makes_no_labels(there: House, meters: Meters) -> None:
+    asked_by_the_house = {"/openapi.json"}
     for path in ODD:
         assert (await there.ask("GET", path)).status in (400, 404)
     for method in ("BREW", "PROPFIND", "X" * 1000):
         await there.ask(method, "/email/logs")
     labels = set(counted(meters))
-    assert {route for _, route, _ in labels} <= {"unmatched", "/emails/{id}", "/email/logs"}
+    assert {route for _, route, _ in labels} - asked_by_the_house <= {
+        "unmatched",
+        "/emails/{id}",
+        "/email/logs",
+    }
     assert {method for method, _, _ in labels} == {"GET", "other"}
 
 
