@@ -17,8 +17,8 @@ from posthouse.delivery.clock import elapsed_clock, wall_clock
 from posthouse.delivery.settle import BATCH, Settled, Settler
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
-from posthouse.mail.events import EmailStatusEvent, StatusMetrics
-from posthouse.mail.message import SECOND, Message
+from posthouse.mail.events import EmailStatusEvent
+from posthouse.mail.message import Message
 from posthouse.mail.status import after, status_event
 from posthouse.queue.base import QueueAway
 from posthouse.store.base import Store
@@ -67,7 +67,7 @@ class Announcer:
         """Takes what an attempt gave."""
         now = wall_clock()
         message = after(attempt.message, settlement, now)
-        event = status_event(message, settlement, now, _metrics(attempt, now))
+        event = status_event(message, settlement, now)
         self._open[message.id] = entry = _Entry(message, settlement, event)
         self._waiting.append(entry)
         if self._telling is None:
@@ -161,22 +161,3 @@ class Announcer:
 
     def _is_open(self, entry: _Entry) -> bool:
         return self._open.get(entry.message.id) is entry
-
-
-def _metrics(attempt: Attempt, now: int) -> StatusMetrics:
-    """Queued, rendered and delivered make the total; the first is what is left of it."""
-    ended = elapsed_clock()
-    handed = attempt.handed or ended
-    render, delivery = _milliseconds(handed - attempt.started), _milliseconds(ended - handed)
-    total = _milliseconds((now - attempt.message.created_at) / SECOND)
-    queued = max(total - render - delivery, 0)
-    return StatusMetrics(
-        queued_ms=queued,
-        render_ms=render,
-        delivery_ms=delivery,
-        total_ms=max(total, queued + render + delivery),
-    )
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(round(seconds * 1000), 0)

@@ -15,7 +15,7 @@ from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
 from posthouse.mail.advance import Settlement
-from posthouse.mail.message import Lane, Message, Recipient
+from posthouse.mail.message import SECOND, Lane, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Policy, decide
 
@@ -24,14 +24,15 @@ HANDED_BACK = 1.0
 
 
 class Attempt:
-    """`lease_until` is on elapsed_clock, as are `started` and `handed`, when it was leased and given to a transport;
-    `loaded` is what of the memory for contents it takes, in bytes. `finished` gets the attempt and its settlement,
+    """`leased` is when its lease of `lease` seconds began, on elapsed_clock, as are `started` and `handed`: when it was here
+    and when it was given to a transport. `loaded` is what of the memory for contents it takes, in bytes. `finished` gets the attempt and its settlement,
     once."""
 
     def __init__(
         self,
         message: Message,
-        lease_until: float,
+        leased: float,
+        lease: float,
         *,
         journal: Journal,
         policy: Policy,
@@ -41,13 +42,14 @@ class Attempt:
         self.id = message.id
         self.lane: Lane = message.lane
         self.recipients: Sequence[str] = [r.email for r in message.recipients if r.state == "sending"]
-        self.lease_until = lease_until
+        self.lease_until = leased + lease
         self.started = elapsed_clock()
         self.handed: float | None = None
         self.sender = ""
         self.data = b""
         self.loaded = 0
         self.breaker: Breaker | None = None
+        self._queued = max((message.due_at or 0) - message.created_at - round(lease * SECOND), 0)
         self._begun = False
         self._journal = journal
         self._policy = policy
@@ -89,8 +91,27 @@ class Attempt:
         }
         transport = None if self.breaker is None else self.breaker.transport.name
         self._finished(
-            self, Settlement(id=self.id, fence=self.message.fence, transport=transport, decisions=decisions)
+            self,
+            Settlement(
+                id=self.id,
+                fence=self.message.fence,
+                transport=transport,
+                decisions=decisions,
+                took=self._took(),
+            ),
+        )
+
+    def _took(self) -> Took:
+        """Its lease began on the store's clock, by which the mail was created; the rest is ours."""
+        ended = elapsed_clock()
+        handed = self.handed or ended
+        return Took(
+            self._queued * 1000 // SECOND, _milliseconds(handed - self.started), _milliseconds(ended - handed)
         )
 
     def _tried(self) -> list[Recipient]:
         return [recipient for recipient in self.message.recipients if recipient.state == "sending"]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -202,7 +202,8 @@ class Worker:
     def _attempt(self, message: Message, since: float) -> Attempt:
         return Attempt(
             message,
-            since + self._options.lease,
+            since,
+            self._options.lease,
             journal=self._journal,
             policy=self._policy,
             finished=self._finished,

@@ -8,7 +8,7 @@ The keeping of times is here too: sent_at and failed_at are set once; due_at is 
 import msgspec
 
 from posthouse.mail.lifecycle import OPEN, Event, advance, allows
-from posthouse.mail.message import HistoryEntry, Message, Recipient
+from posthouse.mail.message import HistoryEntry, Message, Recipient, Took
 from posthouse.mail.notice import MOVES, Notice
 from posthouse.mail.outcome import refused
 from posthouse.mail.retry import Decision, until
@@ -38,6 +38,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     lost: bool = False
     everyone: Decision | None = None
     attempt: int | None = None
+    took: Took | None = None
 
 
 def accept(message: Message, now: int, expire: float, *, after: int = 0) -> None:
@@ -93,6 +94,7 @@ def settle(message: Message, settlement: Settlement, now: int) -> None:
         _apply(message, recipient, decision, settlement.transport, now)
         waits.append(decision.wait)
         message.provider_message_id = decision.outcome.provider_message_id or message.provider_message_id
+    message.took = settlement.took if tried else message.took
     _note_loss(message, settlement, tried, now)
     message.owner = None
     close(message, now, until(now, max(waits, default=0.0)))
@@ -112,6 +114,7 @@ def _report(message: Message, settlement: Settlement, now: int) -> None:
         waits.append(decision.wait)
         message.provider_message_id = decision.outcome.provider_message_id or message.provider_message_id
     if waits:
+        message.took = settlement.took
         close(message, now, message.due_at if message.owner else until(now, max(waits)))
 
 

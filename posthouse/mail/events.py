@@ -68,7 +68,8 @@ class StatusRecipient(msgspec.Struct, frozen=True, omit_defaults=True, rename="c
 
 
 class StatusMetrics(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Where the time went, in whole milliseconds: until a worker had it, until its bytes were made, until the answer."""
+    """Where the time went, in whole milliseconds: from the mail's creation until this attempt's worker had it, until a
+    transport had its bytes, until the answer; and all of it."""
 
     queued_ms: Count = 0
     render_ms: Count = 0

@@ -82,6 +82,20 @@ class HistoryEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str | None = None
 
 
+class Took(msgspec.Struct, frozen=True, array_like=True):
+    """Where the time of a mail's last attempt went, in whole milliseconds: from the mail's creation until its worker had
+    it, until a transport had its bytes, until the answer."""
+
+    queued: int
+    render: int
+    delivery: int
+
+    @property
+    def total(self) -> int:
+        """From the mail's creation until the answer."""
+        return self.queued + self.render + self.delivery
+
+
 class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The record of one mail.
 
@@ -90,6 +104,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     `losses` counts the workers that died holding it since its last settled attempt; `alone` how many of them
     while it was claimed alone. `size` is the content's length in bytes, about. `provider_message_id` is the name that
     the next hop gave it, where it gives one. `event_id` is the name that its producer gave it, where that is not the id.
+    `took` is known of attempts that a living worker ended.
     """
 
     id: str
@@ -111,6 +126,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     delivered_at: int | None = None
     failed_at: int | None = None
     provider_message_id: str | None = None
+    took: Took | None = None
     recipients: list[Recipient]
     history: list[HistoryEntry] = []
 

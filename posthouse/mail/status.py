@@ -13,7 +13,7 @@ from posthouse.mail import advance
 from posthouse.mail.advance import Settlement
 from posthouse.mail.events import EmailStatusEvent, StatusMetrics, StatusRecipient, Word
 from posthouse.mail.lifecycle import STATUS, Event, State
-from posthouse.mail.message import SECOND, Message, Recipient
+from posthouse.mail.message import SECOND, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome, classify, refused, unknown
 from posthouse.mail.retry import Decision
 
@@ -29,9 +29,7 @@ def after(message: Message, settlement: Settlement, now: int) -> Message:
     return settled
 
 
-def status_event(
-    message: Message, settlement: Settlement, now: int, metrics: StatusMetrics
-) -> EmailStatusEvent:
+def status_event(message: Message, settlement: Settlement, now: int) -> EmailStatusEvent:
     """Tells of an attempt. `message` is the record `after` it; `now` is in microseconds."""
     tried = [each for each in message.recipients if each.email in settlement.decisions]
     return EmailStatusEvent(
@@ -45,7 +43,7 @@ def status_event(
         provider=settlement.transport,
         provider_message_id=message.provider_message_id,
         occurred_at=_moment(now),
-        metrics=metrics,
+        metrics=None if settlement.took is None else _metrics(settlement.took),
         recipients=[_said_of(recipient, settlement) for recipient in tried],
     )
 
@@ -67,6 +65,7 @@ def settlement_of(event: EmailStatusEvent, id: str) -> Settlement:
         decisions={each.email: _decision(each, event, wait) for each in event.recipients or ()},
         everyone=None if event.recipients else _decision(_of_all(event), event, wait),
         attempt=event.attempt,
+        took=None if event.metrics is None else _took(event.metrics),
     )
 
 
@@ -93,6 +92,16 @@ def _said_of(recipient: Recipient, settlement: Settlement) -> StatusRecipient:
         error=None if outcome.result == "accepted" else outcome.text,
         uncertain=outcome.result == "unknown",
     )
+
+
+def _metrics(took: Took) -> StatusMetrics:
+    return StatusMetrics(
+        queued_ms=took.queued, render_ms=took.render, delivery_ms=took.delivery, total_ms=took.total
+    )
+
+
+def _took(metrics: StatusMetrics) -> Took:
+    return Took(metrics.queued_ms, metrics.render_ms, metrics.delivery_ms)
 
 
 def _of_all(event: EmailStatusEvent) -> StatusRecipient:

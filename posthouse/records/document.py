@@ -81,6 +81,10 @@ def show_document(message: Message, content: Content | None, *, truncated: bool 
         message_id=message.message_id,
         truncated=truncated,
     )
+    if message.took is not None:
+        document.metrics.queued_ms = message.took.queued
+        document.metrics.render_ms = message.took.render
+        document.metrics.delivery_ms = message.took.delivery
     closed = [at for at in (message.sent_at, message.failed_at) if at is not None]
     if closed:
         document.metrics.total_ms = (min(closed) - message.created_at) // 1000

@@ -1,6 +1,8 @@
 """The store contract, part three: what outcomes and people make of a record."""
 
-from posthouse.mail.message import Message
+import msgspec
+
+from posthouse.mail.message import Message, Took
 from posthouse.mail.retry import Policy
 from posthouse.store.base import Store
 from posthouse.testing.store_mail import (
@@ -41,6 +43,15 @@ class Settling:
         last = settled.history[-1]
         assert (last.event, last.attempt, last.transport, last.code) == ("sent", 1, "test:", 250)
         assert await store.claim("worker", 1, LONG) == []
+
+    async def test_what_an_attempt_took_is_kept(self, store: Store) -> None:
+        message = await claimed(store)
+        told = msgspec.structs.replace(said(message, DEFERRED), took=Took(1200, 30, 4))
+        assert (await settle(store, told)).took == Took(1200, 30, 4)
+        (again,) = await store.claim("worker", 1, LONG)
+        assert (await settle(store, said(again, NOT_BEGUN))).took == Took(1200, 30, 4), "none was begun"
+        (again,) = await store.claim("worker", 1, LONG)
+        assert (await settle(store, said(again, UNKNOWN, lost=True))).took is None, "nobody can tell"
 
     async def test_each_recipient_has_its_own_decision(self, store: Store) -> None:
         message = await claimed(store, "sent@x.example", "refused@x.example", "later@x.example")

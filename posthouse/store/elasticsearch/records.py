@@ -98,7 +98,6 @@ def microseconds(text: str | None) -> int | None:
 
 def _moving(message: Message) -> dict[str, Any]:
     tried = [entry for entry in message.history if entry.transport is not None]
-    ended = message.sent_at if message.sent_at is not None else message.failed_at
     return {
         "record": _ENCODER.encode(message),
         "status": message.status,
@@ -114,9 +113,20 @@ def _moving(message: Message) -> dict[str, Any]:
         "sentAt": time(message.sent_at),
         "failedAt": time(message.failed_at),
         "dueAt": time(message.due_at),
-        "metrics": {"totalMs": None if ended is None else (ended - message.created_at) // 1000},
+        "metrics": _metrics(message),
         "recipients": [_recipient(each) for each in message.recipients],
         "history": [_entry(each) for each in message.history],
+    }
+
+
+def _metrics(message: Message) -> dict[str, int | None]:
+    """Where the time of the last attempt went; in all until it was first SENT or FAILED."""
+    took, closed = message.took, [at for at in (message.sent_at, message.failed_at) if at is not None]
+    return {
+        "queuedMs": None if took is None else took.queued,
+        "renderMs": None if took is None else took.render,
+        "deliveryMs": None if took is None else took.delivery,
+        "totalMs": (min(closed) - message.created_at) // 1000 if closed else None,
     }
 
 

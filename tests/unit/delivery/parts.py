@@ -74,7 +74,8 @@ def attempt(
 ) -> Attempt:
     return Attempt(
         message,
-        elapsed_clock() + lease,
+        elapsed_clock(),
+        lease,
         journal=journal,
         policy=policy or Policy(backoff=0.0),
         finished=finished,

@@ -129,6 +129,28 @@ def test_what_is_handed_back_waits_as_told(desk: Desk) -> None:
     assert (decision.event, decision.wait, decision.spent) == ("return", 4.0, 0)
 
 
+def test_where_the_time_went(desk: Desk) -> None:
+    """Created 2 s before it was leased; then 3 s of building and 4 s of delivery, by the clock of this machine."""
+    message = claimed()
+    message.created_at -= 2_000_000
+    made = desk.attempt(message)
+    made.started -= 7.0
+    made.handed = made.started + 3.0
+    made.done([OK])
+    took = desk.settlements[0].took
+    assert took is not None
+    assert (took.queued, took.render, took.total) == (2000, 3000, 5000 + took.delivery)
+    assert 4000 <= took.delivery < 64_000
+
+
+def test_what_could_not_be_built_was_with_no_transport(desk: Desk) -> None:
+    made = desk.attempt(claimed())
+    made.settle([NO])
+    took = desk.settlements[0].took
+    assert took is not None
+    assert (took.queued, took.delivery) == (0, 0)
+
+
 def test_the_data_is_let_go(desk: Desk) -> None:
     made = desk.attempt(claimed())
     made.data = b"x" * 100

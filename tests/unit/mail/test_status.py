@@ -8,9 +8,9 @@ import pytest
 
 from posthouse.mail import advance
 from posthouse.mail.advance import Settlement
-from posthouse.mail.events import EmailStatusEvent, StatusMetrics, StatusRecipient, Word
+from posthouse.mail.events import EmailStatusEvent, StatusRecipient, Word
 from posthouse.mail.lifecycle import State
-from posthouse.mail.message import SECOND, Message, Recipient
+from posthouse.mail.message import SECOND, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome, classify, link_lost, not_begun, refused, unknown
 from posthouse.mail.retry import Policy, decide
 from posthouse.mail.status import after, is_of_an_attempt, once_each, settlement_of, status_event
@@ -87,11 +87,12 @@ OUTCOMES: dict[str, list[Outcome]] = {
 def test_the_record_is_the_same_by_both_ways(outcomes: list[Outcome], attempts: int) -> None:
     """All but the words of a success, which an event has no place for."""
     direct, by_event = (mail(*["pending"] * len(outcomes)) for _ in range(2))
-    said = settlement(direct, *outcomes, attempts=attempts)
-    event = status_event(after(by_event, said, NOW), said, NOW, StatusMetrics())
+    said = msgspec.structs.replace(settlement(direct, *outcomes, attempts=attempts), took=Took(1, 2, 3))
+    event = status_event(after(by_event, said, NOW), said, NOW)
     advance.settle(direct, said, NOW)
     apply(by_event, event)
     assert by_event.recipients == direct.recipients
+    assert by_event.took == direct.took == Took(1, 2, 3)
     assert (by_event.due_at, by_event.owner, by_event.status) == (direct.due_at, None, direct.status)
     assert by_event.provider_message_id == direct.provider_message_id
     assert [(each.event, each.attempt, each.transport) for each in by_event.history] == [
@@ -101,15 +102,17 @@ def test_the_record_is_the_same_by_both_ways(outcomes: list[Outcome], attempts: 
 
 def test_what_an_event_says() -> None:
     message = mail("pending")
-    said = settlement(message, classify(451, "4.3.0", "later"))
-    event = status_event(after(message, said, NOW), said, NOW, StatusMetrics(total_ms=2000))
+    said = msgspec.structs.replace(
+        settlement(message, classify(451, "4.3.0", "later")), took=Took(1900, 30, 70)
+    )
+    event = status_event(after(message, said, NOW), said, NOW)
     shown = msgspec.json.decode(msgspec.json.encode(event))
     assert shown["eventId"] == "id"
     assert (shown["status"], shown["attempt"], shown["attempts"], shown["fence"]) == ("PENDING", 1, 1, 1)
     assert (shown["error"], shown["provider"]) == ("later", "smtp")
     assert shown["occurredAt"] == "2027-01-15T08:00:00Z"
     assert shown["nextAttemptAt"] > shown["occurredAt"]
-    assert shown["metrics"] == {"queuedMs": 0, "renderMs": 0, "deliveryMs": 0, "totalMs": 2000}
+    assert shown["metrics"] == {"queuedMs": 1900, "renderMs": 30, "deliveryMs": 70, "totalMs": 2000}
     assert shown["recipients"] == [
         {
             "email": "a@example.org",
@@ -126,7 +129,7 @@ def test_a_producer_s_own_name_is_told() -> None:
     message = mail("pending")
     message.event_id = "order-1"
     said = settlement(message, ACCEPTED)
-    assert status_event(after(message, said, NOW), said, NOW, StatusMetrics()).event_id == "order-1"
+    assert status_event(after(message, said, NOW), said, NOW).event_id == "order-1"
 
 
 def test_what_is_only_given_back_is_not_told() -> None:
