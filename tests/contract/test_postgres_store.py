@@ -10,10 +10,10 @@ from posthouse.batch import Batcher
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Lane
 from posthouse.store.base import Draft, Saved, StoreUnfit
-from posthouse.store.catalog import ApiKey
 from posthouse.store.migrate import SchemaMismatch
 from posthouse.store.postgres import PostgresStore, search
 from posthouse.store.registry import open_store
+from posthouse.testing.catalog import CatalogContract
 from posthouse.testing.store import StoreContract
 from posthouse.testing.store_mail import draft, everything, key, saved
 from posthouse.testing.store_save import Reopen
@@ -35,6 +35,21 @@ def store(opened: list[PostgresStore]) -> PostgresStore:
     return opened[0]
 
 
+@pytest.fixture
+async def other(store: PostgresStore, postgres: str) -> AsyncIterator[PostgresStore]:
+    """Another process, as far as the database can tell."""
+    other = PostgresStore(postgres)
+    await other.start()
+    yield other
+    await other.stop()
+
+
+class TestPostgresCatalog(CatalogContract):
+    @pytest.fixture
+    def catalog(self, store: PostgresStore) -> PostgresStore:
+        return store
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
     def reopen(self, opened: list[PostgresStore], postgres: str) -> Reopen:
@@ -45,15 +60,6 @@ class TestPostgresStore(StoreContract):
             return opened[-1]
 
         return again
-
-
-@pytest.fixture
-async def other(store: PostgresStore, postgres: str) -> AsyncIterator[PostgresStore]:
-    """Another process, as far as the database can tell."""
-    other = PostgresStore(postgres)
-    await other.start()
-    yield other
-    await other.stop()
 
 
 async def test_two_processes_save_without_a_gap(
@@ -121,28 +127,6 @@ async def test_it_tells_other_processes_of_mail_that_is_due(
     with suppress(asyncio.CancelledError):
         await listening
     assert heard.empty()
-
-
-async def test_keys_are_kept_revoked_and_counted(store: PostgresStore, other: PostgresStore) -> None:
-    """The catalog: what one process changes another sees by the version."""
-    version = await other.api_key_version()
-    for name in ("one", "two", "two"):
-        given = ApiKey(id=f"{name} {version}", name=name, digest=b"\0" * 32, scopes=("send", "logs"))
-        kept = await store.add_api_key(given, 3600.0 if name == "one" else None)
-        assert (kept.expires_at is None) == (name == "two")
-        version += 1
-    assert await other.api_key_version() == version
-    keys = await other.api_keys()
-    assert [(each.name, each.scopes, each.revoked_at) for each in keys] == [
-        ("one", ("send", "logs"), None),
-        ("two", ("send", "logs"), None),
-        ("two", ("send", "logs"), None),
-    ]
-    assert await store.revoke_api_key("two") == 2
-    assert await store.revoke_api_key("two") == 0
-    assert await store.revoke_api_key("nobody") == 0
-    assert await other.api_key_version() == version + 1
-    assert [each.revoked_at is None for each in await other.api_keys()] == [True, False, False]
 
 
 async def test_a_server_that_could_forget_is_refused(postgres: str) -> None:

@@ -1,4 +1,4 @@
-"""The store behind a records role keeps the contract; and what is only true of a store over a network."""
+"""The store behind a records role keeps the contracts; and what is only true of a store over a network."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ import pytest
 
 from posthouse.mail.errors import StoreAway
 from posthouse.store.remote import RemoteStore
+from posthouse.testing.catalog import CatalogContract
 from posthouse.testing.store import StoreContract
 from posthouse.testing.store_mail import ACCEPTED, LONG, draft, said
 from posthouse.testing.store_save import Reopen
@@ -26,19 +27,24 @@ class House:
 
     async def open(self) -> RemoteStore:
         running = await self.stack.enter_async_context(records(self.folder))
-        store = RemoteStore(running.url)
+        return await self.join(running.url)
+
+    async def join(self, url: str) -> RemoteStore:
+        self.url = url
+        store = RemoteStore(url)
         await store.start()
         self.stack.push_async_callback(store.stop)
         return store
 
 
-class TestRemoteStore(StoreContract):
-    @pytest.fixture
-    async def house(self, tmp_path: Path) -> AsyncIterator[House]:
-        house = House(tmp_path)
-        yield house
-        await house.stack.aclose()
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    yield house
+    await house.stack.aclose()
 
+
+class TestRemoteStore(StoreContract):
     @pytest.fixture
     async def store(self, house: House) -> RemoteStore:
         return await house.open()
@@ -50,6 +56,16 @@ class TestRemoteStore(StoreContract):
             return await house.open()
 
         return again
+
+
+class TestRemoteCatalog(CatalogContract):
+    @pytest.fixture
+    async def catalog(self, house: House) -> RemoteStore:
+        return await house.open()
+
+    @pytest.fixture
+    async def other(self, house: House, catalog: RemoteStore) -> RemoteStore:
+        return await house.join(house.url)
 
 
 async def test_a_restart_is_only_felt_as_a_wait(tmp_path: Path) -> None:

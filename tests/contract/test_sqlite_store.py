@@ -1,4 +1,4 @@
-"""The SQLite store keeps the contract."""
+"""The SQLite store keeps the contract of stores and that of catalogs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.store.sqlite import SqliteStore
+from posthouse.testing.catalog import CatalogContract
 from posthouse.testing.store import StoreContract
 from posthouse.testing.store_save import Reopen
 
@@ -32,3 +33,23 @@ class TestSqliteStore(StoreContract):
             return opened[-1]
 
         return again
+
+
+class TestSqliteCatalog(CatalogContract):
+    @pytest.fixture
+    async def catalogs(self, tmp_path: Path) -> AsyncIterator[list[SqliteStore]]:
+        """Two on one file."""
+        stores = [SqliteStore(tmp_path / "posthouse.db") for _ in range(2)]
+        for store in stores:
+            await store.start()
+        yield stores
+        for store in stores:
+            await store.stop()
+
+    @pytest.fixture
+    def catalog(self, catalogs: list[SqliteStore]) -> SqliteStore:
+        return catalogs[0]
+
+    @pytest.fixture
+    def other(self, catalogs: list[SqliteStore]) -> SqliteStore:
+        return catalogs[1]

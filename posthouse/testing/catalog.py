@@ -1,0 +1,11 @@
+"""The catalog contract: what every catalog keeps (posthouse.store.catalog), as tests. Subclass CatalogContract.
+
+Give it two fixtures: `catalog`, a fresh one, started, stopped when the test is over; and `other`, one more on the same
+data, as another process would have it. Each part has its tests in a file of its own, and one line here.
+"""
+
+from posthouse.testing.catalog_keys import KeepingKeys
+
+
+class CatalogContract(KeepingKeys):
+    """All of it."""
