@@ -108,6 +108,33 @@ class Statuses(Protocol):
         ...
 
 
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a campaign is: `percent` of it needs no more work, `over` when it is complete or canceled. `wait`: it is not
+    at work here now, and may be asked for again in so many seconds."""
+
+    percent: int = 0
+    over: bool = False
+    wait: float | None = None
+
+
+Follow = Callable[[str], Awaitable[Course | None]]
+"""The course of the campaign of that id, or None where there is none. Raises StoreAway."""
+
+
+@runtime_checkable
+class Campaigning(Protocol):
+    """A queue with a job for each campaign, so that others see how far it is. The job starts and ends nothing: workers
+    find campaigns in the catalog."""
+
+    async def announce(self, campaign: str) -> str:
+        """Adds a job for the campaign of that id; answers the job's own name. Raises QueueAway."""
+        ...
+
+    def accompany(self, follow: Follow) -> None:
+        """From now on `consume` takes such jobs, too, and asks `follow` about each."""
+        ...
+
+
 class QueueAway(Exception):
     """The queue does not answer. The second door finds the mail."""
 

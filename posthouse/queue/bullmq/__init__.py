@@ -6,16 +6,17 @@ lost, the second door finds the mail, and both ways are tried again and again. A
 
 # BullMQ for Python has no types of use: what it takes and gives is typed where it meets us.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownArgumentType=false
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 import bullmq
 import structlog
 
 from posthouse.mail.message import Lane
-from posthouse.queue.base import Foreign, Handler, Hint, QueueAway, QueueUnfit
+from posthouse.queue.base import Follow, Foreign, Handler, Hint, QueueAway, QueueUnfit
 from posthouse.queue.bullmq import jobs
 from posthouse.queue.bullmq.address import AWAY, check, open_client, read_address
 from posthouse.queue.bullmq.intake import Intake
@@ -29,6 +30,8 @@ LOCK = 30.0
 AGAIN = 5.0
 """Seconds before a Redis that is away or unfit is checked again."""
 
+T = TypeVar("T")
+
 
 class BullQueue:
     """See queue.base. `foreign` stores the mail of foreign producers; without it their jobs fail."""
@@ -37,6 +40,7 @@ class BullQueue:
         self._address = read_address(url)
         self._client = open_client(self._address)
         self._foreign, self._lock = foreign, lock
+        self._follow: Follow | None = None
         self._log = structlog.get_logger("queue")
         self._checked = False
         self._published = 0.0
@@ -57,25 +61,25 @@ class BullQueue:
         await self._client.connection_pool.disconnect()
 
     async def publish(self, hints: Sequence[Hint]) -> None:
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await self._add(hints)
-        except AWAY as error:
-            raise QueueAway(str(error) or "Redis does not answer in time") from None
+        await _answered(self._add(hints))
+
+    async def announce(self, campaign: str) -> str:
+        job = jobs.write_campaign(campaign)
+        added = await _answered(self._queue.add(job["name"], job["data"], job["opts"]))
+        return added.id or ""
+
+    def accompany(self, follow: Follow) -> None:
+        self._follow = follow
 
     async def consume(self, handler: Handler) -> None:
         while not self._checked:
             await self._check_again()
         if self._intake is None:
-            self._intake = Intake(self._client, self._address.queue, self._foreign, self._lock)
+            self._intake = Intake(self._client, self._address.queue, self._foreign, self._lock, self._follow)
         await self._intake.run(handler)
 
     async def depth(self) -> dict[Lane, int]:
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                counts = await self._queue.getJobCounts("wait", "paused", "prioritized")
-        except AWAY as error:
-            raise QueueAway(str(error) or "Redis does not answer in time") from None
+        counts = await _answered(self._queue.getJobCounts("wait", "paused", "prioritized"))
         return {"transactional": counts["wait"] + counts["paused"], "bulk": counts["prioritized"]}
 
     async def _add(self, hints: Sequence[Hint]) -> None:
@@ -103,3 +107,12 @@ class BullQueue:
         except QueueUnfit as error:
             self._log.error("queue unfit", why=str(error))
             await asyncio.sleep(AGAIN)
+
+
+async def _answered(asked: Awaitable[T]) -> T:
+    """What Redis answers in time; raises QueueAway."""
+    try:
+        async with asyncio.timeout(PUBLISH_SECONDS):
+            return await asked
+    except AWAY as error:
+        raise QueueAway(str(error) or "Redis does not answer in time") from None

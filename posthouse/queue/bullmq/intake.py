@@ -2,7 +2,7 @@
 
 Rules: a job stays active, its lock renewed, until all of it is settled; a foreign mail is stored first. AHEAD bounds
 what is fetched and not yet leased, so that other workers find work too; where bulk has as much, only jobs without
-priority are fetched. What cannot be read fails for good. No error ends the intake. BullMQ's own loop is not used: it
+priority are fetched. A campaign's job takes none of that room (queue.bullmq.course). What cannot be read fails for good. No error ends the intake. BullMQ's own loop is not used: it
 bounds jobs, not messages, asks Redis once for each job that it might run whenever one comes, and sleeps for 15 s when
 Redis was away.
 """
@@ -16,9 +16,10 @@ from redis.asyncio import Redis
 
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
-from posthouse.queue.base import Foreign, Handler, Hint, Unreadable
+from posthouse.queue.base import Follow, Foreign, Handler, Hint, Unreadable
 from posthouse.queue.bullmq import jobs
 from posthouse.queue.bullmq.address import AWAY
+from posthouse.queue.bullmq.course import accompany
 from posthouse.queue.bullmq.taker import Job, Taker
 from posthouse.queue.lane import LaneQueue
 
@@ -34,11 +35,14 @@ CLOSE_SECONDS = 2.0
 
 
 class Intake:
-    """Feeds a handler with the jobs of one queue; `foreign` stores the mail of foreign producers."""
+    """Feeds a handler with the jobs of one queue; `foreign` stores the mail of foreign producers, `follow` knows of
+    campaigns."""
 
-    def __init__(self, client: Redis, queue: str, foreign: Foreign | None, lock: float) -> None:
+    def __init__(
+        self, client: Redis, queue: str, foreign: Foreign | None, lock: float, follow: Follow | None = None
+    ) -> None:
         self._taker = Taker(queue, client, lock, self._start)
-        self._queue, self._foreign = queue, foreign
+        self._queue, self._foreign, self._follow = queue, foreign, follow
         self._log = structlog.get_logger("queue")
         self._lanes = {lane: LaneQueue(lane) for lane in LANES}
         self._ahead: dict[Lane, int] = dict.fromkeys(LANES, 0)
@@ -95,6 +99,9 @@ class Intake:
     async def _run(self, job: Job) -> None:
         """The life of a job."""
         try:
+            if job.name in jobs.CAMPAIGN:
+                await self._answer(job, await accompany(job, self._follow))
+                return
             with self._counted("transactional", 1 + len(job.data) // BYTES_AHEAD):
                 hint = await self._read(job)
             with self._counted(hint.lane, max(1, len(hint.ids))):

@@ -1,4 +1,5 @@
-"""What stands in the jobs: `send` with ids is a hint of ours, `send` with a mail is a foreign producer's.
+"""What stands in the jobs: `send` with ids is a hint of ours, `send` with a mail is a foreign producer's, `send-email`
+(or `send-bulk`) with an emailJobId is a campaign.
 
 Rules: a hint of the transactional lane has no priority, so it runs first. Attempts are those of our handler, not those
 of the mail. Finished jobs are trimmed.
@@ -13,6 +14,8 @@ from posthouse.mail.message import LANES, Lane
 from posthouse.queue.base import Hint, Unreadable
 
 SEND = "send"
+CAMPAIGN = ("send-email", "send-bulk")
+"""The names that a campaign's job may have; the first is ours."""
 MOST_IDS = 100
 """Messages in one job of ours, at most."""
 PRIORITY: dict[Lane, int] = {"transactional": 0, "bulk": 10}
@@ -33,6 +36,10 @@ class _Hint(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     lane: Lane = "transactional"
 
 
+class _Campaign(msgspec.Struct, rename="camel"):
+    email_job_id: _Id
+
+
 class _Any(msgspec.Struct):
     ids: Any = None
 
@@ -46,10 +53,24 @@ def write(hints: Sequence[Hint]) -> list[dict[str, Any]]:
     ]
 
 
+def write_campaign(campaign: str) -> dict[str, Any]:
+    """The job of a campaign."""
+    data = msgspec.to_builtins(_Campaign(campaign))
+    return {"name": CAMPAIGN[0], "data": data, "opts": {"priority": PRIORITY["bulk"]}}
+
+
+def read_campaign(data: bytes) -> str:
+    """The id of a job's campaign; raises Unreadable."""
+    try:
+        return msgspec.json.decode(data, type=_Campaign).email_job_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unreadable('the data must be {"emailJobId": the id of a campaign}') from None
+
+
 def read(name: str, data: bytes) -> Hint | None:
     """The hint of a job, or None where it carries a mail; raises Unreadable."""
     if name != SEND:
-        raise Unreadable(f"there are no jobs of this name here (known: {SEND})")
+        raise Unreadable(f"there are no jobs of this name here (known: {', '.join((SEND, *CAMPAIGN))})")
     try:
         if msgspec.json.decode(data, type=_Any).ids is None:
             return None

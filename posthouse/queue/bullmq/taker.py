@@ -51,10 +51,14 @@ class Job:
         """Moves it to the failed ones, whatever attempts it has left."""
         await self.fail(bullmq.UnrecoverableError(why))
 
-    async def put_back(self) -> None:
-        """Lets others have it at once; no attempt is spent."""
+    async def put_back(self, wait: float = 0.0) -> None:
+        """Lets others have it in `wait` seconds; no attempt is spent."""
         with self._answered():
-            await self._job.moveToDelayed(0, self._token)
+            await self._job.moveToDelayed(int((time.time() + wait) * 1000) if wait else 0, self._token)
+
+    async def show(self, percent: int) -> None:
+        """Its progress, for those who watch."""
+        await self._job.updateProgress(percent)
 
     @property
     def _token(self) -> str:
