@@ -5,7 +5,9 @@ data, as another process would have it. Each part has its tests in a file of its
 """
 
 from posthouse.testing.catalog_keys import KeepingKeys
+from posthouse.testing.catalog_suppressions import Suppressing
+from posthouse.testing.catalog_trail import Trailing
 
 
-class CatalogContract(KeepingKeys):
+class CatalogContract(KeepingKeys, Suppressing, Trailing):
     """All of it."""

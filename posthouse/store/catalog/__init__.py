@@ -8,12 +8,15 @@ StoreAway within 5 seconds.
 from typing import Protocol
 
 from posthouse.store.catalog.keys import ApiKey, ApiKeys
+from posthouse.store.catalog.secret import OwnSecret
+from posthouse.store.catalog.suppressions import Suppressions
+from posthouse.store.catalog.trail import Trail
 
 __all__ = ["PARTS", "ApiKey", "ApiKeys", "Catalog"]
 
-PARTS: tuple[type, ...] = (ApiKeys,)
+PARTS: tuple[type, ...] = (ApiKeys, OwnSecret, Suppressions, Trail)
 """The parts, each a Protocol."""
 
 
-class Catalog(ApiKeys, Protocol):
+class Catalog(ApiKeys, OwnSecret, Suppressions, Trail, Protocol):
     """All of it."""

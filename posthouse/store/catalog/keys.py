@@ -16,6 +16,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     revoked_at: int | None = None
 
+    @property
+    def by(self) -> str:
+        """Its bearer, as the trail names who did something."""
+        return f"{self.name} ({self.id})" if self.id else self.name
+
 
 class ApiKeys(Protocol):
     """Who may call."""

@@ -31,12 +31,15 @@ from posthouse.store.postgres.change import Tried
 from posthouse.store.postgres.connection import Connection, Connections
 from posthouse.store.postgres.keys import PostgresApiKeys
 from posthouse.store.postgres.schema import migrate, require, require_fit
+from posthouse.store.postgres.secret import PostgresSecret
+from posthouse.store.postgres.suppressions import PostgresSuppressions
+from posthouse.store.postgres.trail import PostgresTrail
 
 SHARDS = 8
 """Rows that a counter is spread over."""
 
 
-class PostgresStore(PostgresApiKeys):
+class PostgresStore(PostgresApiKeys, PostgresSecret, PostgresSuppressions, PostgresTrail):
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""
 
     identity: str

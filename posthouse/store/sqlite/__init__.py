@@ -18,9 +18,12 @@ from posthouse.store.fresh import Fresh
 from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
 from posthouse.store.sqlite.examine import examine_file
 from posthouse.store.sqlite.keys import SqliteApiKeys
+from posthouse.store.sqlite.secret import SqliteSecret
+from posthouse.store.sqlite.suppressions import SqliteSuppressions
+from posthouse.store.sqlite.trail import SqliteTrail
 
 
-class SqliteStore(SqliteApiKeys):
+class SqliteStore(SqliteApiKeys, SqliteSecret, SqliteSuppressions, SqliteTrail):
     """Store and Catalog (see store.base) in the file at `path`. `start` applies missing migrations if `migrating`."""
 
     identity: str

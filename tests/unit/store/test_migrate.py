@@ -31,8 +31,9 @@ def test_each_is_applied_once(path: str) -> None:
     require(path)
 
 
-def test_their_numbers_are_all_there_in_order() -> None:
-    assert [migration.number for migration in migrations("sqlite")] == list(range(1, len(ALL) + 1))
+def test_their_numbers_are_in_order() -> None:
+    numbers = [migration.number for migration in migrations("sqlite")]
+    assert numbers == sorted(set(numbers))
     assert all(migration.statements for migration in migrations("sqlite"))
 
 

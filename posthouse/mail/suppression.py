@@ -1,0 +1,62 @@
+"""Who is not to be mailed: an address, in one lane or in both, why, and for how long.
+
+Rules: addresses are compared without regard to case (`folded`). An entry never gets weaker by adding: of two for the same
+address and lane the one that lasts longer holds, and of two that last as long the one that was there.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+import msgspec
+
+Reason = Literal["bounced", "complained", "unsubscribed", "manual", "imported"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+Reach = Literal["both", "transactional", "bulk"]
+"""The lanes that an entry is about."""
+REACHES: tuple[Reach, ...] = get_args(Reach)
+
+
+class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One entry of the list. `email` is normalised (mail.address); `by` and `at` are who made it and when, `expires_at`
+    when it ends, None for never: microseconds. The catalog gives `id`, which grows."""
+
+    email: str
+    lane: Reach = "both"
+    reason: Reason = "manual"
+    note: str = ""
+    expires_at: int | None = None
+    by: str = ""
+    at: int = 0
+    id: int = 0
+
+    @property
+    def text(self) -> str:
+        """What a record says of a recipient that it held back."""
+        return f"on the suppression list: {self.reason}"
+
+    @property
+    def place(self) -> tuple[str, Reach]:
+        """There is one entry for each of these."""
+        return folded(self.email), self.lane
+
+
+def folded(email: str) -> str:
+    """The form in which addresses are compared: two that differ in case only are one mailbox nearly everywhere."""
+    return email.lower()
+
+
+def outlasts(one: Suppression, other: Suppression | None) -> bool:
+    """Whether `one` holds on after `other`, which may be missing, has ended."""
+    if other is None:
+        return True
+    return other.expires_at is not None and (one.expires_at is None or one.expires_at > other.expires_at)
+
+
+def strongest(entries: Iterable[Suppression]) -> list[Suppression]:
+    """One entry for each place, in the order of places, so that two batches cannot deadlock."""
+    found: dict[tuple[str, Reach], Suppression] = {}
+    for entry in entries:
+        if outlasts(entry, found.get(entry.place)):
+            found[entry.place] = entry
+    return [entry for _, entry in sorted(found.items())]
