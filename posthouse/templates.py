@@ -1,17 +1,23 @@
 """The folder of templates: a folder for each, named by its id, read again when its files change.
 
-Rules: an id is one plain name, so that no id leads out of the folder. Files are text in UTF-8.
+Rules: an id is one plain name, so that no id leads out of the folder. Files are text in UTF-8; beside those of the parts
+there may be DEFAULTS, a JSON object of variables.
 """
 
 import re
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from posthouse.mail.template import FILES, BadTemplate, Source
+
+DEFAULTS = "defaults.json"
 
 MOST_BYTES = 1_000_000
 """Of one file."""
 
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """What tells one state of a template's files from the next."""
@@ -26,12 +32,12 @@ class TemplateFolder:
 
     def find(self, id: str) -> Source | None:
         """The template as it is now, or None where there is none; raises BadTemplate when it cannot be read."""
-        if not _ID.fullmatch(id):
+        if not ID.fullmatch(id):
             return None
         place = self._folder / id
         try:
-            stamp = tuple(_stamp(place / name) for name in FILES.values())
-            if not any(stamp[1:]):
+            stamp = tuple(_stamp(place / name) for name in (*FILES.values(), DEFAULTS))
+            if not any(stamp[1:-1]):
                 return None
             known = self._known.get(id)
             if known is None or known[0] != stamp:
@@ -50,7 +56,15 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _read(place: Path) -> Source:
-    return Source(**{part: _text(place / name) for part, name in FILES.items()})
+    parts = {part: _text(place / name) for part, name in FILES.items()}
+    return Source(**parts, defaults=_defaults(_text(place / DEFAULTS) or "{}"))
+
+
+def _defaults(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise BadTemplate(f"{DEFAULTS}: it is not a JSON object") from None
 
 
 def _text(path: Path) -> str | None:

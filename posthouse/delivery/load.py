@@ -20,6 +20,7 @@ from posthouse.delivery.build import Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.render import Renderer
+from posthouse.delivery.renderer import Order
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.outcome import Outcome, refused
@@ -171,7 +172,9 @@ class Loader:
     async def _render(self, mails: list[Loaded]) -> None:
         """In its own process; what came of it is kept before any of it is sent."""
         try:
-            built = await self._renderer.render([(attempt.message, content) for attempt, content in mails])
+            built = await self._renderer.render(
+                [Order(attempt.message, content) for attempt, content in mails]
+            )
             kept = await self._store.keep(
                 [
                     (attempt.id, attempt.message.fence, each.content)

@@ -1,10 +1,11 @@
-"""A template makes the subject, the html and the text of a mail from variables (Jinja2; MJML becomes HTML once).
+"""A template makes the subject, the html and the text of a mail from variables (Jinja2).
 
 Rules: what a template can reach is plain data, in a sandbox; html is escaped; a variable that is missing is an error that
 names it; what it gives is bounded. How long it may take is for whoever calls it to bound: it cannot be done in here.
 Errors name a file and a line of the template, and never a value.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import TracebackType
@@ -20,24 +21,42 @@ from posthouse.mail.mime import check
 
 FILES = {"subject": "subject.txt", "html": "body.html", "mjml": "body.mjml", "text": "body.txt"}
 """Where each part of a template lies. MJML is looked at only where there is no html."""
+BUILT_IN = ("email", "name", "userName", "roles")
+"""Variables that are always there."""
 MOST = 2_000_000
 """Characters that one template may give."""
 
 _OURS = "<template>"
 """What Jinja2 calls the file of a template that was never in one."""
+_GAP = re.compile(r"\n{3,}")
 
 
 class BadTemplate(BadContent):
     """A template that cannot be used, or not with these variables. Trying again cannot help."""
 
 
-class Source(msgspec.Struct, frozen=True):
-    """A template as written: at least one of html, mjml, text is there."""
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A template as written: at least one of html, mjml, text is there. `defaults` are variables beneath all others."""
 
     subject: str | None = None
     html: str | None = None
     mjml: str | None = None
     text: str | None = None
+    defaults: dict[str, Any] = {}
+
+
+class Made(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A template as mails are made of it (mail.press): its html is HTML. A text that was `derived` from the html may
+    fail where that does not: then each mail derives its own. `variables` are those that it names, without BUILT_IN;
+    `required` those of them that nothing stands in for."""
+
+    subject: str | None = None
+    html: str | None = None
+    text: str | None = None
+    derived: bool = False
+    defaults: dict[str, Any] = {}
+    variables: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
 
 def is_rendered(content: Content) -> bool:
@@ -45,32 +64,32 @@ def is_rendered(content: Content) -> bool:
     return content.template is None or content.html is not None or content.text is not None
 
 
-def render(message: Message, content: Content, source: Source) -> Content:
+def render(message: Message, content: Content, made: Made) -> Content:
     """The content with what the template gives; a subject of its own stays. Raises BadTemplate."""
-    known = variables(message, content)
+    known = variables(message, content, made.defaults)
     room = _Room()
-    parts = {part: _fill(part, template, known, room) for part, template in _compiled(source).items()}
+    templates = _compiled(made.subject, made.html, None if made.derived else made.text)
+    parts = {part: _fill(part, template, known, room) for part, template in templates.items()}
     subject = content.subject or " ".join((parts.pop("subject", "")).split())
     if not subject:
         raise BadTemplate("the template gives no subject")
-    html = parts.get("html")
-    rendered = msgspec.structs.replace(content, subject=subject, html=html, text=parts.get("text"))
+    text = _derived(made.text, known, room) if made.derived else parts.get("text")
+    rendered = msgspec.structs.replace(content, subject=subject, html=parts.get("html"), text=text)
     for pointer, detail in check(rendered):
         raise BadTemplate(f"what the template gives cannot be sent: {pointer[1:]}: {detail}")
     return rendered
 
 
-def variables(message: Message, content: Content) -> dict[str, Any]:
-    """What a template may name: the first recipient's, and above them the message's own."""
+def variables(message: Message, content: Content, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What a template may name: what is known of the first recipient, above that the message's own. The template's
+    `defaults` lie beneath both, and stand in for a name that is not known."""
     first = next(iter((*content.to, *content.cc, *content.bcc)), None)
     email = first.email if first else message.recipients[0].email
     name = first.name if first else ""
-    known: dict[str, Any] = {
-        "email": email,
-        "name": name,
-        "userName": name or email.rpartition("@")[0],
-        "roles": [],
-    }
+    known: dict[str, Any] = {"name": "", "roles": [], **defaults, "email": email}
+    if name:
+        known["name"] = name
+    known["userName"] = name or email.rpartition("@")[0]
     return known | content.variables
 
 
@@ -96,7 +115,9 @@ class _Missing(StrictUndefined):
         return name if isinstance(name, str) and name.isidentifier() else "of a computed name"
 
 
-def _environment(escaped: bool) -> ImmutableSandboxedEnvironment:
+@lru_cache(maxsize=2)
+def environment(escaped: bool) -> ImmutableSandboxedEnvironment:
+    """What templates are read and rendered in; html is `escaped`."""
     made = ImmutableSandboxedEnvironment(
         autoescape=escaped, undefined=_Missing, keep_trailing_newline=not escaped
     )
@@ -105,31 +126,29 @@ def _environment(escaped: bool) -> ImmutableSandboxedEnvironment:
 
 
 @lru_cache(maxsize=256)
-def _compiled(source: Source) -> dict[str, Template]:
-    html = source.html if source.html is not None else source.mjml and _html_of(source.mjml)
-    parts = {"subject": source.subject, "html": html, "text": source.text}
-    return {part: _compile(part, text) for part, text in parts.items() if text is not None}
+def _compiled(subject: str | None, html: str | None, text: str | None) -> dict[str, Template]:
+    parts = {"subject": subject, "html": html, "text": text}
+    return {part: compiled(part, source) for part, source in parts.items() if source is not None}
 
 
-def _compile(part: str, text: str) -> Template:
+def compiled(part: str, source: str) -> Template:
+    """One part of a template (see FILES); raises BadTemplate."""
     try:
-        return _environment(part == "html").from_string(text)
+        return environment(part == "html").from_string(source)
     except TemplateSyntaxError as error:
         raise BadTemplate(f"{FILES[part]}, line {error.lineno}: it is not valid Jinja2") from None
     except (RecursionError, MemoryError):
         raise BadTemplate(f"{FILES[part]}: it is too deep or too large") from None
 
 
-def _html_of(mjml: str) -> str:
+def _derived(source: str | None, known: Mapping[str, Any], room: _Room) -> str | None:
+    """None where it fails: then the mail's text is made of its html."""
+    template = _compiled(None, None, source)["text"]
     try:
-        from mjml import mjml2html  # pyright: ignore[reportUnknownVariableType]
-    except ImportError:
-        raise BadTemplate("body.mjml needs the extra: pip install 'posthouse[mjml]'") from None
-    try:
-        return mjml2html(mjml)
-    except ValueError:
-        text = "body.mjml: it is not valid MJML (a < within {{ }} or {% %} is read as a tag)"
-        raise BadTemplate(text) from None
+        text = _fill("text", template, known, room)
+    except BadTemplate:
+        return None
+    return _GAP.sub("\n\n", text).strip() or None
 
 
 def _fill(part: str, template: Template, known: Mapping[str, Any], room: _Room) -> str:

@@ -21,6 +21,15 @@ def test_its_files_are_its_parts(tmp_path: Path) -> None:
     assert TemplateFolder(tmp_path).find("welcome") == Source("Grüße", "<p>", "<mjml>", "x")
 
 
+def test_defaults_lie_beside_them(tmp_path: Path) -> None:
+    place = write(tmp_path, "welcome", body_txt="x", defaults_json='{"town": "Ulm"}')
+    assert TemplateFolder(tmp_path).find("welcome") == Source(text="x", defaults={"town": "Ulm"})
+    for wrong in ("[1]", "{", '{"a": NaN}'):
+        (place / "defaults.json").write_text(wrong)
+        with pytest.raises(BadTemplate, match=r"defaults\.json: it is not a JSON object"):
+            TemplateFolder(tmp_path).find("welcome")
+
+
 def test_without_a_body_it_is_none(tmp_path: Path) -> None:
     write(tmp_path, "welcome", subject_txt="x")
     folder = TemplateFolder(tmp_path)

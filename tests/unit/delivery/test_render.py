@@ -13,9 +13,11 @@ from posthouse.delivery import render
 from posthouse.delivery.apart import Away
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.render import Renderer
-from posthouse.delivery.renderer import Built
-from posthouse.mail.message import Content, Mailbox, Message
+from posthouse.delivery.renderer import Built, Order
+from posthouse.mail.message import Content, Mailbox
 from posthouse.mail.outcome import Outcome
+from posthouse.mail.press import press
+from posthouse.mail.template import BadTemplate, Made, Source
 from tests.unit.delivery.parts import claimed
 
 POW = "{{ 9 ** (9 ** 9) }}"
@@ -41,10 +43,10 @@ def add(folder: Path, id: str, body: str, subject: str = "S") -> None:
     (folder / id / "body.html").write_text(body)
 
 
-def letter(template: str = "hello", n: int = 1, **variables: Any) -> tuple[Message, Content]:
+def letter(template: str = "hello", n: int = 1, place: int | None = None, **variables: Any) -> Order:
     sender, to = Mailbox("bob@x.example"), (Mailbox("ann@x.example", "Änn"),)
     content = Content(sender=sender, to=to, template=template, variables={"n": n, **variables})
-    return claimed(id=f"id-{template}-{n}"), content
+    return Order(claimed(id=f"id-{template}-{n}"), content, place)
 
 
 def why(built: Built) -> tuple[str, str]:
@@ -55,10 +57,46 @@ def why(built: Built) -> tuple[str, str]:
 
 async def test_mails_are_rendered_and_written(renderer: Renderer) -> None:
     mails = [letter(n=n) for n in range(5)]
-    for (message, _), built in zip(mails, await renderer.render(mails), strict=True):
+    for order, built in zip(mails, await renderer.render(mails), strict=True):
         assert built.content is not None
-        assert (built.content.subject, built.content.html) == (f"№ {message.id[-1]}", "Dear Änn")
-        assert built.data == write_or_refuse(message, built.content)
+        assert (built.content.subject, built.content.html) == (f"№ {order.message.id[-1]}", "Dear Änn")
+        assert built.data == write_or_refuse(order.message, built.content)
+
+
+async def test_a_template_may_come_with_its_mails(renderer: Renderer) -> None:
+    """Beside mails of the folder; and where there is no folder."""
+    given = [Made("№ {{ n }}", text="given"), Made("№ {{ n }}", "<p>x</p>", "{{ nobody }}", derived=True)]
+    mails = [letter(place=1), letter(n=2), letter(place=0)]
+    built = [each.content for each in await renderer.render(mails, given)]
+    assert [each and (each.html, each.text) for each in built] == [
+        ("<p>x</p>", None),
+        ("Dear Änn", "Dear Änn"),
+        (None, "given"),
+    ]
+    alone = Renderer(None)
+    (also, waits) = await alone.render([mails[0], mails[1]], given)
+    assert also.content == built[0]
+    assert why(waits) == ("deferred", "this worker has no templates: POSTHOUSE_TEMPLATES is not set")
+    alone.stop()
+
+
+async def test_a_template_is_made_ready(renderer: Renderer) -> None:
+    made = await renderer.press(Source("S", "<style>p{color:red}</style><p>{{ x }}</p>"))
+    assert made == press(Source("S", "<style>p{color:red}</style><p>{{ x }}</p>"))
+    with pytest.raises(BadTemplate, match=r"body\.txt, line 1: it is not valid Jinja2"):
+        await renderer.press(Source("S", text="{% if %}"))
+
+
+@pytest.mark.parametrize("body", ["<style>p{x:y}</style>" + "<b>" * 50_000, "{{ " + "-" * 90_000 + "x }}"])
+async def test_one_that_costs_the_process_is_refused_and_the_next_is_made(
+    renderer: Renderer, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await renderer.press(Source("S", text="x"))).text == "x"
+    monkeypatch.setattr(render, "ANSWER", 2.0)
+    with pytest.raises(BadTemplate, match=r"too deep or too large|takes more than 2 s"):
+        await renderer.press(Source("S", body))
+    monkeypatch.undo()
+    assert (await renderer.press(Source("S", text="x"))).text == "x"
 
 
 async def test_a_template_that_changed_is_read_again(renderer: Renderer, folder: Path) -> None:
@@ -123,11 +161,6 @@ async def test_a_process_that_dies_is_replaced(renderer: Renderer) -> None:
     await asyncio.sleep(0)
     os.kill(process.pid, signal.SIGKILL)
     assert [type(built.data) for built in await asked] == [bytes] * 3
-
-
-async def test_without_a_folder_mail_waits_for_one_who_has_it() -> None:
-    (built,) = await Renderer(None).render([letter()])
-    assert why(built) == ("deferred", "this worker has no templates: POSTHOUSE_TEMPLATES is not set")
 
 
 async def test_after_stop_nothing_is_started(renderer: Renderer) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from posthouse.mail import template as module
 from posthouse.mail.message import Content, Mailbox, Message, Recipient
+from posthouse.mail.press import press
 from posthouse.mail.template import BadTemplate, Source, is_rendered, render
 
 MESSAGE = Message(id="1", message_id="<1@x.example>", recipients=[Recipient("ann@x.example")])
@@ -19,7 +21,7 @@ def asked(variables: dict[str, Any] | None = None, *, name: str = "Ann", subject
 
 
 def rendered(variables: dict[str, Any] | None = None, subject: str = "S", **source: str) -> Content:
-    return render(MESSAGE, asked(variables), Source(subject=subject, **source))
+    return render(MESSAGE, asked(variables), press(Source(subject=subject, **source)))
 
 
 def fault(variables: dict[str, Any] | None = None, **source: str) -> str:
@@ -43,11 +45,21 @@ def test_subject_html_and_text_are_made_of_the_variables() -> None:
 )
 def test_these_variables_are_always_there(name: str, said: str) -> None:
     source = Source(subject="S", text="{{ email }} {{ name }} {{ userName }} {{ roles }}")
-    assert render(MESSAGE, asked(name=name), source).text == said
+    assert render(MESSAGE, asked(name=name), press(source)).text == said
 
 
 def test_the_mails_own_variables_come_first() -> None:
     assert rendered({"userName": "Dr. A"}, text="{{ userName }}").text == "Dr. A"
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "said"),
+    [("", {}, "friend Ulm x"), ("Ann", {}, "Ann Ulm x"), ("Ann", {"name": "Bo", "town": ""}, "Bo  x")],
+)
+def test_defaults_lie_beneath_all_else(name: str, own: dict[str, Any], said: str) -> None:
+    source = Source("S", text="{{ name }} {{ town }} {{ nick|default('x') }}")
+    made = press(msgspec.structs.replace(source, defaults={"name": "friend", "town": "Ulm", "email": "no"}))
+    assert render(MESSAGE, asked(own, name=name), made).text == said
 
 
 def test_html_is_escaped_and_text_is_not() -> None:
@@ -56,7 +68,7 @@ def test_html_is_escaped_and_text_is_not() -> None:
 
 
 def test_a_subject_of_its_own_replaces_the_templates_and_is_no_template() -> None:
-    content = render(MESSAGE, asked(subject="{{ 1 }}"), Source(subject="other", text="x"))
+    content = render(MESSAGE, asked(subject="{{ 1 }}"), press(Source(subject="other", text="x")))
     assert content.subject == "{{ 1 }}"
 
 
