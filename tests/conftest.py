@@ -1,4 +1,6 @@
-"""What every test may ask for: the real services."""
+"""What every test may ask for: the real services. No test is timed: others may use the machine, too."""
+
+from hypothesis import settings
 
 from tests.services import (
     elasticsearch,
@@ -27,3 +29,6 @@ __all__ = [
     "rabbitmq",
     "redis",
 ]
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
