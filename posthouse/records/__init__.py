@@ -14,7 +14,6 @@ import msgspec
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from posthouse.records.document import with_templates
 from posthouse.records.emails import SCOPES, SERVICE, Emails, emails_service
 from posthouse.records.guard import Guard
 from posthouse.records.internal import internal_scopes, internal_service
@@ -24,7 +23,7 @@ from posthouse.store.catalog import Catalog
 from posthouse.submission.auth import Keyring
 from posthouse.submission.health import Ready
 
-__all__ = ["Emails", "RecordsServer", "Tls", "Wake", "read_tls", "with_templates"]
+__all__ = ["Emails", "RecordsServer", "Tls", "Wake", "read_tls"]
 
 LARGEST = 64 << 20
 """Bytes of a message."""

@@ -6,7 +6,6 @@ spaces. Every wrong field is named, in the words of the proto.
 
 import re
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -15,28 +14,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from posthouse.mail.address import format_mailbox
 from posthouse.mail.message import Content, Message, Recipient
-from posthouse.mail.template import Source
 from posthouse.proto import records_pb2 as pb
 from posthouse.records.guard import wrong_fields
-from posthouse.store.base import EVENT, EVENT_SECONDS, Key
+from posthouse.store.base import Key
 from posthouse.submission.accept import Submission
 from posthouse.submission.compose import Rules, compose, limit_text
+from posthouse.submission.event import FIELDS, event_key, is_wrong
 from posthouse.submission.problems import Finding
 from posthouse.submission.request import AttachmentRequest, SendRequest
 
 EVENT_ID = re.compile("[!-~]{1,255}")
 BAD_EVENT_ID = "must have 1 to 255 printable ASCII characters, and no spaces"
-_FIELDS = {"to": "recipient", "from": "sender", "tags": "category", "body": "html"}
 _KNOWN_STATUS = ("", "PENDING")
-
-
-def with_templates(rules: Rules) -> Rules:
-    """The same rules; where no templates are known here, any is taken: the worker has them."""
-    return msgspec.structs.replace(rules, find=rules.find or _somewhere)
-
-
-def _somewhere(id: str) -> Source:
-    return Source(subject="", html="")
 
 
 def read_document(
@@ -46,7 +35,7 @@ def read_document(
     request = _request(document)
     limit_text(request, rules.max_text)
     submission, findings = compose(request, rules, now)
-    wrong = [(_field(each), each.detail) for each in findings if each.pointer != "/variables"]
+    wrong = [(_field(each), each.detail) for each in findings if is_wrong(each)]
     if document.event_id and not EVENT_ID.fullmatch(document.event_id):
         wrong.append(("event_id", BAD_EVENT_ID))
     if document.status not in _KNOWN_STATUS:
@@ -55,9 +44,8 @@ def read_document(
         raise wrong_fields(list(dict.fromkeys(wrong)))
     id = new_id()
     event_id = document.event_id or None
-    fingerprint = sha256(msgspec.json.encode(request, order="deterministic")).digest()
     submission = msgspec.structs.replace(submission, id=id, event_id=event_id)
-    return submission, Key(EVENT, event_id or id, fingerprint, EVENT_SECONDS)
+    return submission, event_key(event_id or id, request)
 
 
 def show_document(message: Message, content: Content | None, *, truncated: bool = False) -> pb.EmailDocument:
@@ -108,7 +96,7 @@ def _request(document: pb.EmailDocument) -> SendRequest:
         html=document.html or None,
         text=document.text or None,
         template=document.template or None,
-        variables=_plain(document.variables) if document.HasField("variables") else None,
+        variables=_plain(document.variables) or None,
         tags=[document.category] if document.category else None,
         attachments=[
             AttachmentRequest(each.filename, each.content, each.content_type or None)
@@ -123,7 +111,7 @@ def _field(finding: Finding) -> str:
     name, *steps = finding.pointer.split("/")[1:]
     if name in ("to", "tags"):
         steps = []
-    return _FIELDS.get(name, name) + "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in steps)
+    return FIELDS.get(name, name) + "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in steps)
 
 
 def _plain(struct: Struct) -> dict[str, Any]:

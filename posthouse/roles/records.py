@@ -20,6 +20,7 @@ from posthouse.roles.work import new_id, rules
 from posthouse.server import PortTaken, listen_on, shown_host
 from posthouse.store.base import Store
 from posthouse.submission.accept import Accept
+from posthouse.submission.event import with_templates
 from posthouse.submission.hints import Hints
 from posthouse.submission.times import wall_clock
 
@@ -61,7 +62,7 @@ async def serve_records(
     emails = records.Emails(
         store=store,
         accept=accept,
-        rules=records.with_templates(rules(settings)),
+        rules=with_templates(rules(settings)),
         now=wall_clock,
         new_id=make_id,
     )

@@ -23,7 +23,7 @@ from posthouse.store.registry import (
 )
 from posthouse.submission.accept import Accept
 from posthouse.submission.compose import Rules
-from posthouse.submission.event import accept_event
+from posthouse.submission.event import accept_event, with_templates
 from posthouse.submission.foreign import accept_foreign
 from posthouse.submission.times import wall_clock
 from posthouse.templates import TemplateFolder
@@ -37,13 +37,14 @@ def open_queue_of(settings: Settings, store: Store, listen: Listen | None) -> Qu
     accept = Accept(
         store, lambda messages: None, new_id=new_id(), hostname=settings.hostname, expire=settings.expire
     )
+    named = partial(store.named, EVENT)
     return open_queue(
         settings.queue,
         store.next_due,
         accept_foreign(accept, rules(settings), wall_clock),
         listen,
-        accept_event(accept, rules(settings), wall_clock),
-        partial(store.named, EVENT),
+        accept_event(accept, named, with_templates(rules(settings)), wall_clock),
+        named,
     )
 
 

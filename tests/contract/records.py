@@ -13,12 +13,13 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.identity import id_maker
 from posthouse.mail.message import Mailbox, Message
 from posthouse.proto.records_pb2_grpc import EmailRecordsStub
-from posthouse.records import Emails, RecordsServer, Tls, Wake, with_templates
+from posthouse.records import Emails, RecordsServer, Tls, Wake
 from posthouse.store.base import Store
 from posthouse.store.sqlite import SqliteStore
 from posthouse.submission.accept import Accept
 from posthouse.submission.auth import Keyring
 from posthouse.submission.compose import Rules
+from posthouse.submission.event import with_templates
 from posthouse.submission.times import wall_clock
 
 MASTER = "a-master-key-of-the-tests"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 
+from posthouse.mail.events import EmailSendEvent
 from posthouse.mail.message import Mailbox
 from posthouse.proto import records_pb2 as pb
-from posthouse.store.base import Store
+from posthouse.store.base import EVENT, Query, Store
+from posthouse.submission.accept import Accept
 from posthouse.submission.auth import KeyScope, make_key
 from posthouse.submission.compose import Rules
-from posthouse.testing.store_mail import ACCEPTED, LONG, said
+from posthouse.submission.event import accept_event
+from posthouse.testing.store_mail import ACCEPTED, LONG, microseconds, new_id, said
 from tests.contract.records import KEY, Records, calling, records
 
 Code = grpc.StatusCode
@@ -122,6 +126,23 @@ async def test_an_event_id_is_saved_once(house: Records, stub: Any) -> None:
     other = await failure(stub.SaveEmail(mail("once", subject="Other"), metadata=KEY))
     assert other.code() == Code.ALREADY_EXISTS
     assert len(house.hints) == 1
+
+
+async def test_a_document_whose_event_was_quicker(house: Records, stub: Any) -> None:
+    """The event carried the same mail, and is stored: it is one mail, and another one is still refused."""
+    accept = Accept(house.store, lambda _: None, new_id=new_id, hostname="house.test", expire=LONG)
+    named = partial(house.store.named, EVENT)
+    take = accept_event(accept, named, Rules(sender=Mailbox("posthouse@post.example")), microseconds)
+    event = EmailSendEvent(
+        event_id="once", recipient="Ann <ann@example.org>", subject="Horses", text="are changed here"
+    )
+    hint = await take(event, "bulk")
+    saved = await stub.SaveEmail(mail("once"), metadata=KEY)
+    assert saved == pb.SaveReply(event_id="once", status="PENDING", created=False)
+    other = await failure(stub.SaveEmail(mail("once", text="stand still"), metadata=KEY))
+    assert other.code() == Code.ALREADY_EXISTS
+    (message,) = [item.message for item in (await house.store.page(Query())).items]
+    assert (message.id,) == hint.ids
 
 
 async def test_a_repeated_save_tells_the_status_as_it_is(house: Records, stub: Any) -> None:

@@ -1,6 +1,7 @@
-"""An EmailSendEvent becomes a mail by the rules of POST /email/send, once for its eventId."""
+"""An EmailSendEvent becomes a mail by the rules of POST /email/send, once for its eventId, which its document shares."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 
 from posthouse.mail.address import parse_mailbox
 from posthouse.mail.events import EmailSendEvent, EventAttachment
-from posthouse.queue.base import Unreadable
+from posthouse.proto import records_pb2 as pb
+from posthouse.queue.base import ForeignEvent, Hint, Unreadable
+from posthouse.records.document import read_document
+from posthouse.store.base import EVENT
 from posthouse.store.sqlite import SqliteStore
 from posthouse.submission.accept import Accept
 from posthouse.submission.compose import Rules
-from posthouse.submission.event import accept_event, read_event
+from posthouse.submission.event import accept_event, read_event, with_templates
 from posthouse.testing.store_mail import microseconds, new_id
 
 RULES = Rules(sender=parse_mailbox("House <house@example.org>"))
@@ -24,7 +28,7 @@ def event(**fields: Any) -> EmailSendEvent:
 
 
 def read(given: EmailSendEvent, rules: Rules = RULES) -> Any:
-    return read_event(given, "bulk", rules, 0)
+    return read_event(given, "bulk", rules, 0)[0]
 
 
 def test_what_becomes_of_its_fields() -> None:
@@ -57,6 +61,32 @@ def test_limits() -> None:
         read(event(sender="a@other.example"), Rules(sender=RULES.sender, domains=frozenset({"example.org"})))
 
 
+def test_an_event_and_its_document_are_one_mail() -> None:
+    """Whatever each leaves out or writes in its own way: null, "", a number with a point."""
+    files = [EventAttachment("a.txt", b"A"), EventAttachment("b", b"B", "image/png")]
+    variables = {"n": 1.0, "list": [2.0, {"half": 0.5}]}
+    told = event(html="", text="t", sender="", category="news", attachments=files, variables=variables)
+    document = pb.EmailDocument(
+        event_id="order-1", recipient="Ann <ann@example.org>", subject="Hü", text="t", category="news"
+    )
+    document.variables.update(variables)
+    document.attachments.add(filename="a.txt", content=b"A")
+    document.attachments.add(filename="b", content=b"B", content_type="image/png")
+    rules = with_templates(RULES)
+    mail, by_event = read_event(told, "bulk", rules, 0)
+    saved, by_document = read_document(document, rules, 0, lambda: "id")
+    assert by_event == by_document
+    assert mail.content == saved.content
+    assert read_event(event(text="other"), "bulk", rules, 0)[1].fingerprint != by_event.fingerprint
+
+
+def test_variables_beside_html_are_kept_and_looked_at() -> None:
+    """As in a document."""
+    assert read(event(variables={"n": 1}), with_templates(RULES)).content.variables == {"n": 1}
+    with pytest.raises(Unreadable, match="/variables/n"):
+        read(event(variables={"n": "\0"}), with_templates(RULES))
+
+
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(tmp_path / "posthouse.db")
@@ -65,14 +95,27 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.stop()
 
 
+def taking(store: SqliteStore) -> ForeignEvent:
+    accept = Accept(store, lambda messages: None, new_id=new_id, hostname="house.test", expire=60.0)
+    return accept_event(accept, partial(store.named, EVENT), RULES, microseconds)
+
+
 @pytest.mark.parametrize("text", ["t", "t" * 1_500_000])
 async def test_the_same_event_is_one_mail(store: SqliteStore, text: str) -> None:
     """Large ones are checked in a thread."""
-    accept = Accept(store, lambda messages: None, new_id=new_id, hostname="house.test", expire=60.0)
-    take = accept_event(accept, RULES, microseconds)
+    take = taking(store)
     first = await take(event(text=text), "transactional")
     assert await take(event(text="another"), "bulk") == first
     found = await store.get(first.ids[0])
     assert found is not None
     message, content = found
     assert (message.event_id, content and content.text, first.lane) == ("order-1", text, "transactional")
+
+
+async def test_an_event_may_leave_out_what_its_document_holds(store: SqliteStore) -> None:
+    take = taking(store)
+    with pytest.raises(Unreadable, match="/html"):
+        await take(event(html=None), "transactional")
+    whole = await take(event(), "transactional")
+    assert await take(event(html=None), "bulk") == Hint("bulk", whole.ids)
+    assert await take(event(html=None, subject=None), "transactional") == whole
