@@ -87,6 +87,13 @@ async def opened_catalog(
         yield as_catalog(catalog)
 
 
+def local_catalog(settings: Settings) -> str | None:
+    """The catalog's URL where only this machine has it, beside a store that others may have too."""
+    with named():
+        url = catalog_url(settings.store, settings.catalog)
+    return url if url is not None and is_embedded(url) and not is_embedded(settings.store) else None
+
+
 @contextlib.asynccontextmanager
 async def opened_reads(settings: Settings, store: Store) -> AsyncGenerator[Reads]:
     """What lists are read from: the store, or a replica of it, started and stopped."""

@@ -16,7 +16,7 @@ from posthouse.config import Settings
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
-from posthouse.roles.opened import PATIENCE, named, opened_catalog, opened_store
+from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.work import open_queue_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
@@ -43,6 +43,7 @@ async def run(
     """Runs the roles until SIGTERM or Ctrl-C, then drains. `ready` gets the address (or "") once all of it stands;
     `beside` lets it listen where another process still does."""
     rules(settings)  # what is wrong with them is said before anything starts
+    _say_catalog(settings, roles)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -83,6 +84,16 @@ async def run(
         await ready(address)
         await stopping.wait()
         structlog.get_logger("posthouse").info("stopping", grace=settings.grace)
+
+
+def _say_catalog(settings: Settings, roles: tuple[str, ...]) -> None:
+    catalog = local_catalog(settings)
+    if catalog is not None and roles != ("worker",):
+        structlog.get_logger("posthouse").warning(
+            "the catalog serves this machine only",
+            catalog=catalog,
+            on_several="POSTHOUSE_CATALOG=postgresql://…",
+        )
 
 
 def _settle_memory() -> None:

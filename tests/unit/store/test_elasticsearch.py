@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from posthouse.config import Settings
+from posthouse.roles.opened import local_catalog
 from posthouse.store.elasticsearch.address import parse
 from posthouse.store.elasticsearch.clock import Clock, own
 from posthouse.store.elasticsearch.connection import BULK, Item, Refreshes, parts
@@ -112,6 +114,16 @@ def test_bulks_are_bounded_and_a_large_item_goes_alone() -> None:
 )
 def test_where_the_catalog_is(store: str, given: str | None, where: str | None) -> None:
     assert catalog_url(store, given) == where
+
+
+def test_a_catalog_that_only_this_machine_has_is_known() -> None:
+    """Which is said at start, where others may share the store."""
+    shared = "elasticsearch://host/mail"
+    assert local_catalog(Settings(store=shared)) == "sqlite:///posthouse.db"
+    assert local_catalog(Settings(store="postgresql://host/a", catalog="sqlite:///b")) == "sqlite:///b"
+    assert local_catalog(Settings(store=shared, catalog="postgresql://host/a")) is None
+    assert local_catalog(Settings(store="sqlite:///a", catalog="sqlite:///b")) is None
+    assert local_catalog(Settings(store="grpc://host:1")) is None
 
 
 def test_a_catalog_is_sql() -> None:
