@@ -1,133 +1,29 @@
 """Deployment 3 whole: a producer, `posthouse records` on Elasticsearch, RabbitMQ, `posthouse worker` and the mail server, each
-a process. What became of a mail is read from Elasticsearch itself, by the eventId that the producer was given.
+a process. The walk through all of it; and each of them killed in the middle of work and started again: then every document
+is closed, and what was sent twice says that nobody knew.
 """
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aio_pika
-import httpx2
 import msgspec
 import pytest
 
-from posthouse.client.events import EmailDocument, EventClient
-from tests.journey.house import KEY, House, free_port, until
-from tests.journey.test_delivery import smtp
+from tests.journey.diagram import Place, Producer, opened
+from tests.journey.house import until
 from tests.journey.test_postgres import call
+from tests.own_elasticsearch import Server, own_elasticsearch
+from tests.rabbit_server import Broker, own_broker
 
-pytestmark = pytest.mark.timeout(300)
-
-
-class Sink:
-    """The mail server, and the log it writes before each reply."""
-
-    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        assert said.startswith("ready smtp://"), said
-        self.port, self._log = int(said.rpartition(":")[2]), log
-
-    def taken(self) -> Counter[str]:
-        """How often each address was given a mail."""
-        *whole, _ = self._log.read_bytes().split(b"\n")
-        return Counter(address for line in whole for address in json.loads(line)["recipients"])
-
-    async def received(self, count: int) -> None:
-        """Returns when so many mails were taken."""
-        await until(lambda: self.taken().total() >= count, 30, lambda: f"{self.taken().total()} mails")
-
-
-class Place:
-    """The roles, each with a folder of its own; started by the tests."""
-
-    def __init__(self, folder: Path, store: str, queue: str, sink: Sink) -> None:
-        self.store, self.queue, self.sink, self.port = store, queue, sink, free_port()
-        for name in ("records", "worker"):
-            (folder / name).mkdir()
-        self.records = House(
-            folder / "records", "inbox:", ("records",), store=store, queue=queue, grpc_port=str(self.port)
-        )
-        self.worker = House(
-            folder / "worker",
-            smtp(sink.port, connections=4),
-            ("worker",),
-            store=f"grpc://127.0.0.1:{self.port}",
-            queue=queue,
-            report="events",
-        )
-
-    async def send(self, mails: Sequence[EmailDocument]) -> list[str]:
-        """What a producer does with them, all at once; their eventIds."""
-        async with EventClient(f"grpc://127.0.0.1:{self.port}?key={KEY}", self.queue) as client:
-            saved = await asyncio.gather(*(client.send(mail) for mail in mails))
-        assert {(each.status, each.created) for each in saved} <= {("PENDING", True), ("PENDING", False)}
-        return [each.event_id for each in saved]
-
-    async def documents(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """As they stand in Elasticsearch."""
-        address = self.store.replace("elasticsearch:", "http:")
-        async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
-            answer = await client.post(f"{address}/_mget", json={"ids": list(ids)})
-        assert answer.status_code == 200, answer.text
-        return [each["_source"] for each in answer.json()["docs"]]
-
-    async def closed(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """The documents once none is PENDING."""
-        found: list[dict[str, Any]] = []
-
-        async def none_is_pending() -> bool:
-            found[:] = await self.documents(ids)
-            return all(each["status"] != "PENDING" for each in found)
-
-        await until(
-            none_is_pending,
-            90,
-            lambda: f"{[each for each in found if each['status'] == 'PENDING'][:2]}\n{self.logs()}",
-        )
-        return found
-
-    def logs(self) -> str:
-        """The end of what the roles said."""
-        return f"{self.records.log[-2000:]}\n{self.worker.log[-2000:]}"
-
-
-@asynccontextmanager
-async def running(folder: Path, delay: float) -> AsyncGenerator[Sink]:
-    """A mail server that takes `delay` seconds for each mail."""
-    log = folder / "sink.log"
-    line = [sys.executable, "-m", "posthouse.testing.sink", "--delay", str(delay), "--log", str(log)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield await asyncio.to_thread(Sink, process, log)
-        finally:
-            process.kill()
-
-
-@pytest.fixture
-async def place(tmp_path: Path, elasticsearch: str, rabbitmq: str) -> AsyncIterator[Place]:
-    async with AsyncExitStack() as stack:
-        sink = await stack.enter_async_context(running(tmp_path, 0.02))
-        made = Place(tmp_path, elasticsearch, rabbitmq, sink)
-        for house in (made.records, made.worker):
-            stack.push_async_callback(house.close)
-        migrated = await asyncio.to_thread(call, made.records, "migrate")
-        assert migrated.returncode == 0, migrated.stderr
-        await made.records.start()
-        yield made
-
-
-def mails(start: int, end: int) -> list[EmailDocument]:
-    return [
-        EmailDocument(recipient=f"user{number}@example.org", subject=f"Horse {number}", text="is changed.")
-        for number in range(start, end)
-    ]
+pytestmark = pytest.mark.timeout(400)
+SLOW = 0.05
+"""Seconds that the mail server takes for a mail where something is to happen in the middle."""
 
 
 @asynccontextmanager
@@ -148,57 +44,101 @@ async def listening(url: str) -> AsyncGenerator[dict[str, dict[str, Any]]]:
         yield heard
 
 
-async def test_the_whole_diagram(place: Place) -> None:
+async def test_the_whole_diagram(tmp_path: Path, elasticsearch: str, rabbitmq: str) -> None:
     """Saved and PENDING, published, sent, told of, SENT."""
-    ids = await place.send(mails(0, 20))
-    pending = await place.documents(ids)
-    assert {(each["status"], each["attempts"], each["sentAt"]) for each in pending} == {("PENDING", 0, None)}
-    async with listening(place.queue) as heard:
+    async with opened(tmp_path, elasticsearch, rabbitmq, 0.02) as place:
+        assert "the catalog serves this machine only" in place.records.log
+        producer = place.produce("walk", 0, 20)
+        await producer.has_saved(20)
+        ids = await producer.stop()
+        pending = (await place.documents()).values()
+        assert {(each["status"], each["attempts"], each["sentAt"]) for each in pending} == {
+            ("PENDING", 0, None)
+        }
+        async with listening(place.queue) as heard:
+            await place.worker.start()
+            sent = await place.closed(ids)
+            await until(lambda: len(heard) == 20, 10, lambda: f"{len(heard)} events")
+        assert sent.keys() == heard.keys() == set(ids)
+        for id in ids:
+            compare(sent[id], heard[id])
+        assert place.sink.taken() == Counter(f"{id}@example.org" for id in ids)
+
+
+def compare(document: dict[str, Any], event: dict[str, Any]) -> None:
+    """A mail that was sent at its first attempt, and the event that told so."""
+    assert (event["status"], event["attempts"], event["fence"]) == ("SENT", 1, 1)
+    assert (document["status"], document["attempts"], document["uncertain"]) == ("SENT", 1, 0)
+    (recipient,) = document["recipients"]
+    assert (recipient["email"], recipient["state"], recipient["code"]) == (
+        document["recipient"],
+        "sent",
+        250,
+    )
+    assert document["history"][0]["event"] == "accepted"
+    assert document["history"][-1]["transport"] == document["provider"] == event["provider"]
+    assert document["sentAt"] > document["createdAt"]
+    assert document["dueAt"] is None
+    told, kept = event["metrics"], document["metrics"]
+    parts = ("queuedMs", "renderMs", "deliveryMs")
+    assert told["totalMs"] == sum(told[part] for part in parts)
+    assert told["queuedMs"] > 100, "until the worker was there"
+    assert told["deliveryMs"] >= 20
+    assert {part: kept[part] for part in parts} == {part: told[part] for part in parts}
+    assert kept["totalMs"] >= told["totalMs"] - 3
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[Server, Broker]]:
+    """An Elasticsearch and a RabbitMQ that may be killed, started side by side."""
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
+        starting = threads.submit(stack.enter_context, own_broker())
+        yield stack.enter_context(own_elasticsearch()), starting.result()
+
+
+async def test_each_part_killed(tmp_path: Path, servers: tuple[Server, Broker]) -> None:
+    """While a producer goes on: each has work in its hands when it dies, and there is more when it is back."""
+    elasticsearch, broker = servers
+    async with opened(tmp_path, f"elasticsearch://{elasticsearch.address}/mail", broker.url(), SLOW) as place:
         await place.worker.start()
-        sent = await place.closed(ids)
-        await until(lambda: len(heard) == 20, 10, lambda: f"{len(heard)} events")
-    assert [each["eventId"] for each in sent] == ids
-    for number, document in enumerate(sent):
-        event = heard[document["eventId"]]
-        assert (event["status"], event["attempts"], event["fence"]) == ("SENT", 1, 1)
-        assert (document["status"], document["attempts"], document["uncertain"]) == ("SENT", 1, 0)
-        (recipient,) = document["recipients"]
-        assert (recipient["email"], recipient["state"], recipient["code"]) == (
-            f"user{number}@example.org",
-            "sent",
-            250,
-        )
-        assert document["history"][0]["event"] == "accepted"
-        assert document["history"][-1]["transport"] == document["provider"] == event["provider"]
-        told, kept = event["metrics"], document["metrics"]
-        parts = ("queuedMs", "renderMs", "deliveryMs")
-        assert told["totalMs"] == sum(told[part] for part in parts)
-        assert told["queuedMs"] > 100, "until the worker was there"
-        assert told["deliveryMs"] >= 20
-        assert {part: kept[part] for part in parts} == {part: told[part] for part in parts}
-        assert kept["totalMs"] >= told["totalMs"] - 3
-        assert document["sentAt"] > document["createdAt"]
-        assert document["dueAt"] is None
-    assert place.sink.taken() == Counter(f"user{number}@example.org" for number in range(20))
+        producer = place.produce("load")
+        for kill, start in (
+            (on_thread(elasticsearch.kill), on_thread(elasticsearch.start)),
+            (on_thread(broker.stop), on_thread(broker.start)),
+            (place.records.kill, place.records.start),
+            (place.worker.kill, place.worker.start),
+            (on_thread(place.sink.kill), on_thread(place.sink.start)),
+        ):
+            await place.sink.received(20)
+            await kill()
+            await start()
+            await place.sink.received(20)
+        saved = await producer_killed(place, producer)
+        await nothing_is_lost_or_doubled(place, saved)
+        audit = await asyncio.to_thread(call, place.records, "audit")
+        assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
-async def test_worker_and_records_killed_in_the_middle(place: Place) -> None:
-    """Every document is closed, and what was sent twice says that it is uncertain."""
-    await place.worker.start()
-    ids = await place.send(mails(0, 60))
-    await place.sink.received(10)
-    await place.worker.kill()
-    assert "PENDING" in {each["status"] for each in await place.documents(ids)}
-    await place.worker.start()
-    await place.sink.received(25)
-    await place.records.kill()
-    assert "PENDING" in {each["status"] for each in await place.documents(ids)}
-    sending = asyncio.create_task(place.send(mails(60, 100)))
-    await place.records.start()
-    ids += await sending
+async def producer_killed(place: Place, producer: Producer) -> list[str]:
+    """Between its two steps, and in the middle of both; who comes after it hands in again what it was at. What is saved."""
+    between = place.produce("between", 0, 10, "--save-only")
+    await between.has_saved(10)
+    await asyncio.gather(between.kill(), producer.kill())
+    again = len(producer.saved) - 20
+    heir = place.produce("load", again)
+    await heir.has_saved(40)
+    return [*between.saved, *producer.saved, *await heir.stop()]
+
+
+async def nothing_is_lost_or_doubled(place: Place, ids: list[str]) -> None:
+    """Every document is closed and SENT; the mail server took it as often as it was tried, if nobody knew of a try."""
     documents = await place.closed(ids)
-    assert Counter(each["status"] for each in documents) == {"SENT": 100}
     taken = place.sink.taken()
-    for document in documents:
-        assert 1 <= taken[document["recipient"]] <= 1 + document["uncertain"], document
-    assert len(taken) == len(set(ids)) == 100
+    for id, document in documents.items():
+        assert document["status"] == "SENT", document
+        assert 1 <= taken[f"{id}@example.org"] <= 1 + document["uncertain"], document
+    assert len(taken) == len(documents)
+
+
+def on_thread(work: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    return lambda: asyncio.to_thread(work)
