@@ -200,6 +200,20 @@ class TransportContract:
         assert {parcel.settled for parcel in parcels} == {1}
 
     @pytest.mark.usefixtures("far")
+    async def test_recall_of_some_leaves_the_others(self, transport: Transport, far: FarEnd) -> None:
+        far.slow(0.05)
+        parcels = [Parcel(f"m{number}", lane="bulk") for number in range(8 * transport.connections)]
+        transport.send(parcels)
+        await parcels[0].outcomes()
+        unwanted = {parcel.id for parcel in parcels[::2]}
+        transport.recall(unwanted)
+        outcomes = {parcel.id: (await parcel.outcomes())[0] for parcel in parcels}
+        back = {id for id, outcome in outcomes.items() if outcome.spends == "nothing"}
+        assert back
+        assert back < unwanted
+        assert len(far.arrived()) == len(parcels) - len(back)
+
+    @pytest.mark.usefixtures("far")
     async def test_use_tells_what_it_is_busy_with(self, transport: Transport, far: FarEnd) -> None:
         far.slow(0.2)
         parcels = [Parcel(f"m{number}", lane="bulk") for number in range(20 * transport.connections)]

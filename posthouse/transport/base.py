@@ -10,7 +10,7 @@ Rules for every adapter:
 - Transactional envelopes go before bulk ones, and a fifth of two or more connections is kept for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 import msgspec
@@ -83,8 +83,8 @@ class Transport(Protocol):
         """Takes them on, in order; returns at once. The outcomes come through each envelope's `done`."""
         ...
 
-    def recall(self) -> None:
-        """Gives back (`not_begun`) every envelope that no connection has taken yet."""
+    def recall(self, ids: Container[str] | None = None) -> None:
+        """Gives back (`not_begun`) every envelope, or those of these ids, that no connection has taken yet."""
         ...
 
     def use(self) -> Use:

@@ -6,7 +6,7 @@ console) can read it from another process. Writing the file is the end of data.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from email import message_from_bytes, policy
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Inbox:
         for envelope in envelopes:
             envelope.done(self._take(envelope))
 
-    def recall(self) -> None:
+    def recall(self, ids: Container[str] | None = None) -> None:
         """Nothing waits."""
 
     def use(self) -> Use:

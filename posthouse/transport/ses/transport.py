@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -85,9 +85,9 @@ class SesTransport:
         else:
             self._dispatch()
 
-    def recall(self) -> None:
+    def recall(self, ids: Container[str] | None = None) -> None:
         """Gives back what no request has taken yet."""
-        self._give_back("recalled before a request took it")
+        self._give_back("recalled before a request took it", ids)
 
     def use(self) -> Use:
         """A request that is under way stands for its connection."""
@@ -143,11 +143,14 @@ class SesTransport:
         self._later = None
         self._dispatch()
 
-    def _give_back(self, text: str) -> None:
+    def _give_back(self, text: str, ids: Container[str] | None = None) -> None:
         for row in self._rows.values():
-            while row:
+            for _ in range(len(row)):
                 envelope = row.popleft()
-                envelope.done([not_begun(text)] * len(envelope.recipients))
+                if ids is None or envelope.id in ids:
+                    envelope.done([not_begun(text)] * len(envelope.recipients))
+                else:
+                    row.append(envelope)
 
     # One request.
 

@@ -1,7 +1,7 @@
 """What waits for a connection, in its lanes: first come first served within each, transactional before bulk."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from posthouse.mail.message import LANES, Lane
 from posthouse.transport.base import Envelope
@@ -41,9 +41,11 @@ class Lanes:
         """The first of a lane that is not empty."""
         return self._rows[lane].popleft()
 
-    def clear(self) -> list[Transaction]:
-        """Everything that waits; nothing waits any more."""
-        left = [transaction for lane in LANES for transaction in self._rows[lane]]
+    def clear(self, ids: Container[str] | None = None) -> list[Transaction]:
+        """Everything that waits, or what of it has one of these ids; it waits no more."""
+        gone: deque[Transaction] = deque()
         for row in self._rows.values():
-            row.clear()
-        return left
+            for _ in range(len(row)):
+                transaction = row.popleft()
+                (gone if ids is None or transaction.envelope.id in ids else row).append(transaction)
+        return [*gone]

@@ -8,7 +8,7 @@ A mail whose MAIL was never answered on a connection that had carried others goe
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from posthouse.check import Check
 from posthouse.mail.errors import TransportAway
@@ -104,9 +104,9 @@ class SmtpTransport:
         else:
             self._give_back("the transport is not running")
 
-    def recall(self) -> None:
+    def recall(self, ids: Container[str] | None = None) -> None:
         """Gives back what no connection has taken yet."""
-        self._give_back("recalled before a connection took it")
+        self._give_back("recalled before a connection took it", ids)
 
     def use(self) -> Use:
         """The connections, what they carry and what waits for one."""
@@ -260,8 +260,8 @@ class SmtpTransport:
             outcome = transport_away(away.text, away.code, away.enhanced)
             transaction.envelope.done([outcome] * len(transaction.envelope.recipients))
 
-    def _give_back(self, text: str) -> None:
-        for transaction in self._lanes.clear():
+    def _give_back(self, text: str, ids: Container[str] | None = None) -> None:
+        for transaction in self._lanes.clear(ids):
             outcome = not_begun(text)
             transaction.envelope.done([outcome] * len(transaction.envelope.recipients))
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import resource
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 
 from posthouse.delivery.attempt import Attempt
@@ -41,7 +41,7 @@ class Hop:
     def send(self, envelopes: Sequence[Envelope]) -> None:
         self.sent += envelopes
 
-    def recall(self) -> None:
+    def recall(self, ids: Container[str] | None = None) -> None:
         self.recalls += 1
 
     def use(self) -> Use:
