@@ -8,7 +8,7 @@ mail. What cannot be written as a mail is refused with the reason; what no trans
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -80,6 +80,16 @@ class Loader:
         for lane in self._waiting:
             while lane:
                 self._give_back(lane.popleft(), "shutting down")
+
+    def recall(self, ids: Container[str]) -> None:
+        """Gives back what of these is not loaded yet."""
+        for lane in self._waiting:
+            for _ in range(len(lane)):
+                attempt = lane.popleft()
+                if attempt.id in ids:
+                    self._give_back(attempt, "its campaign does not go on")
+                else:
+                    lane.append(attempt)
 
     def freed(self, attempt: Attempt) -> None:
         """The attempt is over: its content is no longer in memory."""

@@ -8,7 +8,8 @@ from functools import partial
 
 from posthouse.config import BadSettings, Settings
 from posthouse.delivery.announce import Tell
-from posthouse.delivery.worker import Worker, WorkerOptions
+from posthouse.delivery.hands import WorkerOptions
+from posthouse.delivery.worker import Worker
 from posthouse.mail.address import parse_mailbox
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.identity import id_maker

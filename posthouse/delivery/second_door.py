@@ -1,0 +1,90 @@
+"""The second door to work: the store itself, asked once a second for what no hint brought and for what others left behind.
+
+Overdue mail is claimed; what dead workers held, and mail whose time is over, can only be settled.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from posthouse.delivery.clock import elapsed_clock
+from posthouse.delivery.hands import Hands, WorkerOptions
+from posthouse.delivery.recover import expired, settle_journals, take_over
+from posthouse.delivery.settle import BATCH
+from posthouse.mail.errors import StoreAway
+from posthouse.mail.message import LANES, Lane
+from posthouse.mail.retry import Policy
+from posthouse.store.base import Store
+
+OVERDUE = 1.0
+"""Seconds after which mail that no hint brought is claimed through the second door."""
+TURN = 1.0
+"""Seconds between two looks at what is overdue, lapsed, expired or left behind by the dead."""
+SHARE = 50
+"""A look at what lapsed or expired walks all that waits; it may take a fiftieth of the time."""
+
+
+class SecondDoor:
+    """See the module. `look` and `overdue` go on until cancelled."""
+
+    def __init__(self, store: Store, hands: Hands, policy: Policy, options: WorkerOptions) -> None:
+        self._store, self._hands, self._policy, self._options = store, hands, policy, options
+        self._answering_since: float | None = None
+        self._next_sweep = 0.0
+
+    async def look(self) -> None:
+        """Looks at what is left behind, once a second."""
+        while True:
+            started = elapsed_clock()
+            try:
+                await self._look()
+                self._answering_since = self._answering_since or started
+            except StoreAway as error:
+                self.store_away(error, "look for overdue mail")
+            await asyncio.sleep(TURN)
+            self._hands.turned()
+
+    async def overdue(self, lane: Lane) -> None:
+        """Claims what no hint brought: once a second, and sooner while there is more of it and hints leave half free."""
+        while True:
+            room, leased = self._hands.room(lane), set[str]()
+            try:
+                if room > 0:
+                    leased = await self._hands.claim(lane, room, overdue=OVERDUE)
+            except StoreAway as error:
+                self.store_away(error, "look for overdue mail")
+            more = 0 < room == len(leased)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TURN):
+                    await (self._hands.wait_for_room(lane, 2) if more else asyncio.sleep(TURN))
+
+    def store_away(self, error: StoreAway, during: str) -> None:
+        """It has not answered without a break, so leases that lapse now are for their holders to settle first."""
+        self._answering_since = None
+        structlog.get_logger("delivery").warning("store away", during=during, why=str(error))
+
+    async def _look(self) -> None:
+        await settle_journals(self._options.journals, self._store, self._policy, self._hands.told)
+        await self._settle_claims()
+        await self._take_alone()
+        await self._store.sweep()
+
+    async def _settle_claims(self) -> None:
+        """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
+        owner, lease = self._options.owner, self._options.lease
+        since, known = elapsed_clock(), self._answering_since
+        if since < self._next_sweep:
+            return
+        settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
+        if known is not None and since - known >= lease:
+            settlements += await take_over(self._store, owner, BATCH, lease, self._policy)
+        self._next_sweep = since + SHARE * (elapsed_clock() - since)
+        for settlement in settlements:
+            self._hands.settler.add(settlement)
+
+    async def _take_alone(self) -> None:
+        """Claims a message that has cost several workers; it is sent when nothing else is held."""
+        for lane in LANES:
+            if not self._hands.has_lonely and self._hands.room(lane) > 0:
+                await self._hands.claim(lane, 1, alone=True)
