@@ -7,16 +7,17 @@ StoreAway within 5 seconds.
 
 from typing import Protocol
 
+from posthouse.store.catalog.contacts import Contacts
 from posthouse.store.catalog.keys import ApiKey, ApiKeys
 from posthouse.store.catalog.secret import OwnSecret
 from posthouse.store.catalog.suppressions import Suppressions
 from posthouse.store.catalog.trail import Trail
 
-__all__ = ["PARTS", "ApiKey", "ApiKeys", "Catalog"]
+__all__ = ["PARTS", "ApiKey", "ApiKeys", "Catalog", "Contacts"]
 
-PARTS: tuple[type, ...] = (ApiKeys, OwnSecret, Suppressions, Trail)
+PARTS: tuple[type, ...] = (ApiKeys, Contacts, OwnSecret, Suppressions, Trail)
 """The parts, each a Protocol."""
 
 
-class Catalog(ApiKeys, OwnSecret, Suppressions, Trail, Protocol):
+class Catalog(ApiKeys, Contacts, OwnSecret, Suppressions, Trail, Protocol):
     """All of it."""

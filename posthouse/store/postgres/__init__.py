@@ -29,6 +29,7 @@ from posthouse.store.postgres import (
 from posthouse.store.postgres.address import parse
 from posthouse.store.postgres.change import Tried
 from posthouse.store.postgres.connection import Connection, Connections
+from posthouse.store.postgres.contacts import PostgresContacts
 from posthouse.store.postgres.keys import PostgresApiKeys
 from posthouse.store.postgres.schema import migrate, require, require_fit
 from posthouse.store.postgres.secret import PostgresSecret
@@ -39,7 +40,7 @@ SHARDS = 8
 """Rows that a counter is spread over."""
 
 
-class PostgresStore(PostgresApiKeys, PostgresSecret, PostgresSuppressions, PostgresTrail):
+class PostgresStore(PostgresApiKeys, PostgresContacts, PostgresSecret, PostgresSuppressions, PostgresTrail):
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""
 
     identity: str

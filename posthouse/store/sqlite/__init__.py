@@ -16,6 +16,7 @@ from posthouse.rate import Leased, Rate
 from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
 from posthouse.store.fresh import Fresh
 from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
+from posthouse.store.sqlite.contacts import SqliteContacts
 from posthouse.store.sqlite.examine import examine_file
 from posthouse.store.sqlite.keys import SqliteApiKeys
 from posthouse.store.sqlite.secret import SqliteSecret
@@ -23,7 +24,7 @@ from posthouse.store.sqlite.suppressions import SqliteSuppressions
 from posthouse.store.sqlite.trail import SqliteTrail
 
 
-class SqliteStore(SqliteApiKeys, SqliteSecret, SqliteSuppressions, SqliteTrail):
+class SqliteStore(SqliteApiKeys, SqliteContacts, SqliteSecret, SqliteSuppressions, SqliteTrail):
     """Store and Catalog (see store.base) in the file at `path`. `start` applies missing migrations if `migrating`."""
 
     identity: str
