@@ -14,11 +14,12 @@ from posthouse.mail.errors import BadAddress
 
 EVERYBODY = "*"
 """The role that everybody has and nobody is given."""
-MAX_ROLES = 50
+MAX_ROLES = 1_000
+"""Roles that one entry gives."""
 MAX_ROLE = 64
 """Characters of a role."""
 MAX_ATTRIBUTES = 16_384
-"""Bytes of a contact's attributes, as JSON."""
+"""Bytes of the attributes that one entry gives, as JSON."""
 MAX_ATTRIBUTE = 64
 """Characters of an attribute's name."""
 MAX_WORDS = 500
@@ -93,8 +94,8 @@ def written(entry: Entry, was: Contact | None, how: How, at: int) -> Contact:
     """The contact after a checked entry at a time; `was` itself where that changes nothing."""
     base = Contact(email=entry.email) if was is None or how == "replace" else was
     said = {name: value for name in _PLAIN if (value := getattr(entry, name)) is not None}
-    if how == "add-roles" and entry.roles:
-        said["roles"] = tuple(sorted({*base.roles, *entry.roles}))
+    if how == "add-roles":
+        said["roles"] = tuple(sorted({*base.roles, *(entry.roles or ())}))
     if entry.attributes is not None:
         merged = {**base.attributes, **entry.attributes}
         said["attributes"] = {name: value for name, value in merged.items() if value is not None}

@@ -4,10 +4,11 @@ Give it two fixtures: `catalog`, a fresh one, started, stopped when the test is 
 data, as another process would have it. Each part has its tests in a file of its own, and one line here.
 """
 
+from posthouse.testing.catalog_contacts import KeepingContacts
 from posthouse.testing.catalog_keys import KeepingKeys
 from posthouse.testing.catalog_suppressions import Suppressing
 from posthouse.testing.catalog_trail import Trailing
 
 
-class CatalogContract(KeepingKeys, Suppressing, Trailing):
+class CatalogContract(KeepingKeys, KeepingContacts, Suppressing, Trailing):
     """All of it."""

@@ -83,9 +83,7 @@ class KeepingContacts:
         ]
         await catalog.write_contacts(entries)
         for roles in (("*",), ("even",), ("even", "third"), ("third", "none"), ("even", "*"), ("none",)):
-            wanted = {
-                entry.email for entry in entries if "*" in roles or {*roles} & {*(entry.roles or ())}
-            }
+            wanted = {entry.email for entry in entries if "*" in roles or {*roles} & {*(entry.roles or ())}}
             for limit in (1, 7, 100):
                 listed = await _walk(catalog, limit, roles)
                 assert [each.lower() for each in listed] == sorted(each.lower() for each in wanted)
@@ -104,9 +102,7 @@ class KeepingContacts:
         half = COUNTED // 2
         for start in range(0, half + 1, 1000):
             people = range(start, min(start + 1000, half + 1))
-            await catalog.write_contacts(
-                [Entry(email=f"p{n}@example.org", roles=("a", "b")) for n in people]
-            )
+            await catalog.write_contacts([Entry(email=f"p{n}@example.org", roles=("a", "b")) for n in people])
         assert await catalog.contact_count(("a", "b")) == Reach(half + 1, half + 1)
         await catalog.write_contacts([Entry(email=ANN), Entry(email=BEN), Entry(email=CAT, roles=("b",))])
         assert await catalog.contact_count(("a", "b")) == Reach(half + 2, half + 4)
@@ -129,7 +125,9 @@ class KeepingContacts:
         """Neither loses what the other wrote, and nobody is counted twice."""
         emails = [f"p{n}@example.org" for n in range(50)]
         writes = [
-            each.write_contacts([Entry(email=email, roles=(f"{name}{turn}",)) for email in order], "add-roles")
+            each.write_contacts(
+                [Entry(email=email, roles=(f"{name}{turn}",)) for email in order], "add-roles"
+            )
             for turn in range(4)
             for each, name, order in ((catalog, "one", emails), (other, "two", emails[::-1]))
         ]

@@ -7,7 +7,7 @@ import pytest
 
 from posthouse.mail.message import LANES
 from posthouse.store.base import Query
-from posthouse.store.postgres import PostgresStore, change, pages, retention, sweep
+from posthouse.store.postgres import PostgresStore, change, contacts, pages, retention, sweep
 from posthouse.store.postgres.connection import Connection
 from posthouse.store.postgres.search import STRIDE
 from posthouse.testing.store_mail import draft
@@ -26,7 +26,12 @@ more AS (
   INSERT INTO contents (seq, data) SELECT n, one.data FROM one, generate_series(2, {ROWS}) AS n
 ), their_recipients AS (
   INSERT INTO recipients (email, seq) SELECT 'r' || n % 50, n FROM generate_series(2, {ROWS}) AS n
-), their_tags AS (INSERT INTO tags (tag, seq) SELECT 't' || n % 50, n FROM generate_series(2, {ROWS}) AS n)
+), their_tags AS (INSERT INTO tags (tag, seq) SELECT 't' || n % 50, n FROM generate_series(2, {ROWS}) AS n),
+people AS (
+  INSERT INTO contacts SELECT 'p' || n, 'p' || n, '', '[]', '{{}}', '', '', 0, 0 FROM generate_series(1, {ROWS}) AS n
+), their_roles AS (
+  INSERT INTO contact_roles SELECT role, 'p' || n FROM generate_series(1, {ROWS}) AS n, (VALUES ('a'), ('b')) AS of (role)
+)
 UPDATE place SET seq = {ROWS}"""
 
 
@@ -74,7 +79,7 @@ async def planned(postgres: str) -> AsyncIterator[Planned]:
     await store.stop()
     async with server_connection(postgres) as connection:
         await connection.execute(FILL)
-        await connection.execute("ANALYZE messages, contents, recipients, tags")
+        await connection.execute("ANALYZE messages, contents, recipients, tags, contacts, contact_roles")
         yield Planned(connection)
 
 
@@ -118,6 +123,9 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
         lambda c: c.fetch(retention.NAMED.format(table="recipients", column="email"), ["none"], [1]),
         "recipients_pkey",
     ),
+    "contacts": (lambda c: contacts.contacts_after(c, "p5", 9, ["*"]), "contacts_pkey"),
+    "contacts of roles": (lambda c: contacts.contacts_after(c, "p5", 9, ["a", "b"]), "contact_roles_pkey"),
+    "these contacts": (lambda c: contacts.these(c, ["p7", "p9"]), "contacts_pkey"),
     "forget names": (lambda c: c.fetch(sweep.NAMES, "(0,0)", "(64,0)", 0), "Tid Range Scan"),
 }
 
@@ -131,7 +139,7 @@ async def test_by_an_index(planned: Planned, mode: str) -> None:
         await ask(planned)
         text = "\n".join(planned.steps)
         assert expected in text, f"{name}: {text}"
-        for table in ("messages", "contents", "recipients", "tags"):
+        for table in ("messages", "contents", "recipients", "tags", "contacts", "contact_roles"):
             assert f"Seq Scan on {table}" not in text, f"{name}: {text}"
         assert most_rows(text) <= STRIDE, f"{name}: {text}"
         assert most_removed(text) <= 50, f"{name}: {text}"

@@ -10,8 +10,8 @@ from posthouse.store.sqlite.access import Access
 from posthouse.store.sqlite.messages import now
 from posthouse.store.sqlite.statements import execute_rows, json_text
 
-SLICE = 100
-"""Entries of a transaction: some 3 ms."""
+SLICE = 64
+"""Entries of a transaction: some 4 ms."""
 
 THESE = f"SELECT {COLUMNS} FROM contacts WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key"
 ALL = f"SELECT {COLUMNS} FROM contacts WHERE key > ? ORDER BY key LIMIT ?"
