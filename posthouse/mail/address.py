@@ -98,6 +98,11 @@ def normalise(email: str) -> str:
     return kept
 
 
+def folded(email: str) -> str:
+    """The form in which addresses are compared: two that differ in case only are one mailbox nearly everywhere."""
+    return email.lower()
+
+
 def _is_plain(email: str) -> bool:
     if len(email) > MAX_EMAIL or email.find("@") > MAX_LOCAL:
         return False

@@ -73,11 +73,6 @@ class BadEntry(Exception):
         self.flaws = flaws
 
 
-def key_of(email: str) -> str:
-    """What tells two addresses apart: not their case."""
-    return email.lower()
-
-
 def checked(entry: Entry) -> Entry:
     """The entry as it can be kept: its address normalised, its roles sorted. Raises BadEntry."""
     try:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written, key_of, written
+from posthouse.mail.address import folded
+from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written, written
 
 COLUMNS = "key, email, name, roles, attributes, consent_when, consent_how, created_at, updated_at"
 
@@ -36,7 +37,7 @@ def decide(
     """What became of each entry, and the change; `stands` are the contacts that are there, by key."""
     now, told = dict(stands), list[Written]()
     for entry in entries:
-        key = key_of(entry.email)
+        key = folded(entry.email)
         was = now.get(key)
         now[key] = written(entry, was, how, at)
         told.append("created" if was is None else "unchanged" if now[key] is was else "updated")
@@ -46,7 +47,7 @@ def decide(
 
 def removal(contact: Contact) -> Change:
     """One less."""
-    return _change({key_of(contact.email): contact}, {})
+    return _change({folded(contact.email): contact}, {})
 
 
 def contact_of(row: Sequence[Any]) -> Contact:

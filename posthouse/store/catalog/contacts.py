@@ -1,6 +1,6 @@
 """The catalog's contacts: who may be written to, and in which roles.
 
-Rules: an address is one contact (mail.contact.key_of). Lists go by that key. How many have a role is kept in the
+Rules: an address is one contact (mail.address.folded). Lists go by that key. How many have a role is kept in the
 transaction of every write, so no request counts a table.
 """
 

@@ -7,7 +7,8 @@ other's work, counts are right, and none can deadlock.
 from collections.abc import Sequence
 from typing import Any
 
-from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written, key_of
+from posthouse.mail.address import folded
+from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written
 from posthouse.store.catalog.contacts import COUNTED, Reach, RoleCount
 from posthouse.store.postgres.access import Access
 from posthouse.store.postgres.connection import NOW, Connection
@@ -61,15 +62,15 @@ class PostgresContacts(Access):
         return told
 
     async def contact(self, email: str) -> Contact | None:
-        return next(iter(await self._connections.call(these, [key_of(email)])), None)
+        return next(iter(await self._connections.call(these, [folded(email)])), None)
 
     async def remove_contact(self, email: str) -> bool:
-        return await self._connections.transact(remove_contact, key_of(email))
+        return await self._connections.transact(remove_contact, folded(email))
 
     async def contacts(
         self, limit: int, after: str | None = None, roles: Sequence[str] = (EVERYBODY,)
     ) -> list[Contact]:
-        return await self._connections.call(contacts_after, key_of(after or ""), limit, roles)
+        return await self._connections.call(contacts_after, folded(after or ""), limit, roles)
 
     async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Reach:
         return await self._connections.call(contact_count, roles)
@@ -135,8 +136,8 @@ async def contact_roles(connection: Connection, limit: int, after: str) -> list[
 
 
 async def _standing(connection: Connection, entries: Sequence[Entry]) -> dict[str, Contact]:
-    found = await these(connection, sorted({key_of(entry.email) for entry in entries}))
-    return {key_of(contact.email): contact for contact in found}
+    found = await these(connection, sorted({folded(entry.email) for entry in entries}))
+    return {folded(contact.email): contact for contact in found}
 
 
 async def _write(connection: Connection, change: Change) -> None:

@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written, key_of
+from posthouse.mail.address import folded
+from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written
 from posthouse.store.catalog.contacts import COUNTED, Reach, RoleCount
 from posthouse.store.roster import COLUMNS, Change, contact_of, decide, removal
 from posthouse.store.sqlite.access import Access
@@ -43,15 +44,15 @@ class SqliteContacts(Access):
         return told
 
     async def contact(self, email: str) -> Contact | None:
-        return next(iter(await self._read(these, [key_of(email)])), None)
+        return next(iter(await self._read(these, [folded(email)])), None)
 
     async def remove_contact(self, email: str) -> bool:
-        return await self._write(remove_contact, key_of(email))
+        return await self._write(remove_contact, folded(email))
 
     async def contacts(
         self, limit: int, after: str | None = None, roles: Sequence[str] = (EVERYBODY,)
     ) -> list[Contact]:
-        return await self._read(contacts_after, key_of(after or ""), limit, roles)
+        return await self._read(contacts_after, folded(after or ""), limit, roles)
 
     async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Reach:
         return await self._read(contact_count, roles)
@@ -114,8 +115,8 @@ def contact_roles(connection: sqlite3.Connection, limit: int, after: str) -> lis
 def _decide(
     connection: sqlite3.Connection, entries: Sequence[Entry], how: How
 ) -> tuple[list[Written], Change]:
-    found = these(connection, {key_of(entry.email) for entry in entries})
-    return decide(entries, how, {key_of(contact.email): contact for contact in found}, now())
+    found = these(connection, {folded(entry.email) for entry in entries})
+    return decide(entries, how, {folded(contact.email): contact for contact in found}, now())
 
 
 def _move(connection: sqlite3.Connection, change: Change) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from posthouse.mail.address import folded
 from posthouse.mail.contact import (
     MAX_ATTRIBUTES,
     MAX_ROLES,
@@ -11,7 +12,6 @@ from posthouse.mail.contact import (
     Contact,
     Entry,
     checked,
-    key_of,
     written,
 )
 
@@ -62,7 +62,9 @@ def test_every_flaw_is_told() -> None:
 
 
 def test_what_is_not_said_stays() -> None:
-    was = Contact(email=ANN, name="Ann", roles=("a",), attributes={"x": 1, "y": 2}, created_at=1, updated_at=1)
+    was = Contact(
+        email=ANN, name="Ann", roles=("a",), attributes={"x": 1, "y": 2}, created_at=1, updated_at=1
+    )
     now = written(Entry(email=ANN, attributes={"x": None, "z": 3}), was, "update", 5)
     assert (now.name, now.roles, now.attributes) == ("Ann", ("a",), {"y": 2, "z": 3})
     assert (now.created_at, now.updated_at) == (1, 5)
@@ -88,6 +90,6 @@ def test_roles_are_replaced_or_added() -> None:
 
 
 def test_the_same_address_in_another_case_is_the_same_contact() -> None:
-    assert key_of("Ann@example.org") == key_of(ANN)
+    assert folded("Ann@example.org") == folded(ANN)
     was = Contact(email=ANN, created_at=1, updated_at=1)
     assert written(Entry(email="Ann@example.org"), was, "update", 5).email == "Ann@example.org"
