@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from posthouse.mail.address import folded
+
 Reason = Literal["bounced", "complained", "unsubscribed", "manual", "imported"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -39,11 +41,6 @@ class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     def place(self) -> tuple[str, Reach]:
         """There is one entry for each of these."""
         return folded(self.email), self.lane
-
-
-def folded(email: str) -> str:
-    """The form in which addresses are compared: two that differ in case only are one mailbox nearly everywhere."""
-    return email.lower()
 
 
 def outlasts(one: Suppression, other: Suppression | None) -> bool:

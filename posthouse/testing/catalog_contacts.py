@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 from posthouse.mail.contact import Contact, Entry
-from posthouse.store.catalog.contacts import COUNTED, Contacts, Reach, RoleCount
+from posthouse.store.catalog.contacts import COUNTED, Contacts, Headcount, RoleCount
 
 ANN, BEN, CAT = "ann@example.org", "ben@example.org", "cat@example.org"
 
@@ -65,7 +65,7 @@ class KeepingContacts:
         told = await catalog.write_contacts(entries, dry_run=True)
         assert told == ["unchanged", "updated", "created", "unchanged"]
         assert [each.email for each in await catalog.contacts(10)] == [ANN, BEN]
-        assert (await catalog.contact_count()) == Reach(2, 2)
+        assert (await catalog.contact_count()) == Headcount(2, 2)
 
     async def test_one_is_removed(self, catalog: Contacts, other: Contacts) -> None:
         await catalog.write_contacts([Entry(email=ANN, roles=("a",)), Entry(email=BEN, roles=("a", "b"))])
@@ -93,19 +93,19 @@ class KeepingContacts:
         await catalog.write_contacts([Entry(email=f"p{n}@example.org", roles=_dealt(n)) for n in range(30)])
         assert await catalog.contact_roles(9) == [RoleCount("even", 15), RoleCount("third", 10)]
         assert await catalog.contact_roles(1, "even") == [RoleCount("third", 10)]
-        assert await catalog.contact_count() == Reach(30, 30)
-        assert await catalog.contact_count(("even", "none", "even")) == Reach(15, 15)
-        assert await catalog.contact_count(("even", "third")) == Reach(20, 20)
-        assert await catalog.contact_count(("none",)) == Reach(0, 0)
+        assert await catalog.contact_count() == Headcount(30, 30)
+        assert await catalog.contact_count(("even", "none", "even")) == Headcount(15, 15)
+        assert await catalog.contact_count(("even", "third")) == Headcount(20, 20)
+        assert await catalog.contact_count(("none",)) == Headcount(0, 0)
 
     async def test_many_people_of_several_roles_are_bounded_not_counted(self, catalog: Contacts) -> None:
         half = COUNTED // 2
         for start in range(0, half + 1, 1000):
             people = range(start, min(start + 1000, half + 1))
             await catalog.write_contacts([Entry(email=f"p{n}@example.org", roles=("a", "b")) for n in people])
-        assert await catalog.contact_count(("a", "b")) == Reach(half + 1, half + 1)
+        assert await catalog.contact_count(("a", "b")) == Headcount(half + 1, half + 1)
         await catalog.write_contacts([Entry(email=ANN), Entry(email=BEN), Entry(email=CAT, roles=("b",))])
-        assert await catalog.contact_count(("a", "b")) == Reach(half + 2, half + 4)
+        assert await catalog.contact_count(("a", "b")) == Headcount(half + 2, half + 4)
 
     async def test_counts_agree_with_the_contacts_whatever_happens(self, catalog: Contacts) -> None:
         dice = random.Random(7)
@@ -116,7 +116,7 @@ class KeepingContacts:
                 await catalog.remove_contact(f"p{dice.randrange(12)}@example.org")
         kept = await catalog.contacts(100)
         assert await _counts(catalog) == Counter(role for each in kept for role in each.roles)
-        assert await catalog.contact_count() == Reach(len(kept), len(kept))
+        assert await catalog.contact_count() == Headcount(len(kept), len(kept))
         for role in "abc":
             listed = await catalog.contacts(100, roles=(role,))
             assert listed == [each for each in kept if role in each.roles]

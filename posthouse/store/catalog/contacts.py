@@ -15,7 +15,7 @@ COUNTED = 10_000
 """Memberships of several roles up to which it is counted how many people they are."""
 
 
-class Reach(msgspec.Struct, frozen=True):
+class Headcount(msgspec.Struct, frozen=True):
     """How many people there are in any of some roles: from `least` to `most`, which are the same where that is known."""
 
     least: int
@@ -53,7 +53,7 @@ class Contacts(Protocol):
         """Those with any of these roles, each once, by address; those that come after the address `after`."""
         ...
 
-    async def contact_count(self, roles: Sequence[str] = ("*",)) -> Reach:
+    async def contact_count(self, roles: Sequence[str] = ("*",)) -> Headcount:
         """How many have any of these roles. It is exact for one role, and for several with COUNTED memberships at most."""
         ...
 

@@ -1,14 +1,15 @@
 """The catalog's suppression list (mail.suppression): kept with who changed it, asked before every mail.
 
 Rules: an entry that has ended is as good as gone, for lists and look-ups too. Every change is in the trail, about
-`suppression:<address>` with the address as it is compared (`mail.suppression.folded`).
+`suppression:<address>` with the address as it is compared (`mail.address.folded`).
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from posthouse.mail.address import folded
 from posthouse.mail.message import Lane
-from posthouse.mail.suppression import Reach, Reason, Suppression, folded
+from posthouse.mail.suppression import Reach, Reason, Suppression
 from posthouse.store.catalog.trail import Deed
 
 SLICE = 500

@@ -9,7 +9,7 @@ from typing import Any
 
 from posthouse.mail.address import folded
 from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written
-from posthouse.store.catalog.contacts import COUNTED, Reach, RoleCount
+from posthouse.store.catalog.contacts import COUNTED, Headcount, RoleCount
 from posthouse.store.postgres.access import Access
 from posthouse.store.postgres.connection import NOW, Connection
 from posthouse.store.roster import COLUMNS, Change, contact_of, decide, removal
@@ -72,7 +72,7 @@ class PostgresContacts(Access):
     ) -> list[Contact]:
         return await self._connections.call(contacts_after, folded(after or ""), limit, roles)
 
-    async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Reach:
+    async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Headcount:
         return await self._connections.call(contact_count, roles)
 
     async def contact_roles(self, limit: int, after: str | None = None) -> list[RoleCount]:
@@ -119,15 +119,15 @@ async def contacts_after(
     return [contact_of(row) for row in rows]
 
 
-async def contact_count(connection: Connection, roles: Sequence[str]) -> Reach:
+async def contact_count(connection: Connection, roles: Sequence[str]) -> Headcount:
     """See the port."""
     wanted = [EVERYBODY] if EVERYBODY in roles else sorted(set(roles))
     counts = [row["n"] for row in await connection.fetch(COUNTS, wanted)]
     least, most = max(counts, default=0), sum(counts)
     if least < most <= COUNTED:
         least = await connection.fetchval(PEOPLE, wanted)
-        return Reach(least, least)
-    return Reach(least, min(most, await connection.fetchval(COUNTS, [EVERYBODY])))
+        return Headcount(least, least)
+    return Headcount(least, min(most, await connection.fetchval(COUNTS, [EVERYBODY])))
 
 
 async def contact_roles(connection: Connection, limit: int, after: str) -> list[RoleCount]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from posthouse.mail.address import folded
 from posthouse.mail.message import LANES, Lane
-from posthouse.mail.suppression import Reach, Reason, Suppression, folded, strongest
+from posthouse.mail.suppression import Reach, Reason, Suppression, strongest
 from posthouse.store.catalog.suppressions import added, removed
 from posthouse.store.postgres.access import Access
 from posthouse.store.postgres.connection import NOW, Connection

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from posthouse.mail.address import folded
 from posthouse.mail.contact import EVERYBODY, Contact, Entry, How, Written
-from posthouse.store.catalog.contacts import COUNTED, Reach, RoleCount
+from posthouse.store.catalog.contacts import COUNTED, Headcount, RoleCount
 from posthouse.store.roster import COLUMNS, Change, contact_of, decide, removal
 from posthouse.store.sqlite.access import Access
 from posthouse.store.sqlite.messages import now
@@ -54,7 +54,7 @@ class SqliteContacts(Access):
     ) -> list[Contact]:
         return await self._read(contacts_after, folded(after or ""), limit, roles)
 
-    async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Reach:
+    async def contact_count(self, roles: Sequence[str] = (EVERYBODY,)) -> Headcount:
         return await self._read(contact_count, roles)
 
     async def contact_roles(self, limit: int, after: str | None = None) -> list[RoleCount]:
@@ -95,16 +95,16 @@ def contacts_after(
     return these(connection, sorted(keys)[:limit])
 
 
-def contact_count(connection: sqlite3.Connection, roles: Sequence[str]) -> Reach:
+def contact_count(connection: sqlite3.Connection, roles: Sequence[str]) -> Headcount:
     """See the port."""
     wanted = [EVERYBODY] if EVERYBODY in roles else sorted(set(roles))
     counts = [n for (n,) in connection.execute(COUNTS, (json_text(wanted),)).fetchall()]
     least, most = max(counts, default=0), sum(counts)
     if least < most <= COUNTED:
         (least,) = connection.execute(PEOPLE, (json_text(wanted),)).fetchone()
-        return Reach(least, least)
+        return Headcount(least, least)
     (everybody,) = connection.execute(COUNTS, (json_text([EVERYBODY]),)).fetchone()
-    return Reach(least, min(most, everybody))
+    return Headcount(least, min(most, everybody))
 
 
 def contact_roles(connection: sqlite3.Connection, limit: int, after: str) -> list[RoleCount]:

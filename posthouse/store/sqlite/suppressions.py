@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from posthouse.mail.address import folded
 from posthouse.mail.message import LANES, Lane
-from posthouse.mail.suppression import Reach, Reason, Suppression, folded, outlasts, strongest
+from posthouse.mail.suppression import Reach, Reason, Suppression, outlasts, strongest
 from posthouse.store.catalog.suppressions import added, removed
 from posthouse.store.sqlite.access import Access
 from posthouse.store.sqlite.messages import now
