@@ -5,12 +5,14 @@ A store reads the record, calls one of these with its own clock, and writes the 
 The keeping of times is here too: sent_at and failed_at are set once; due_at is None exactly when nothing is open.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from posthouse.mail.lifecycle import OPEN, Event, advance, allows
 from posthouse.mail.message import HistoryEntry, Message, Recipient, Took
 from posthouse.mail.notice import MOVES, Notice
-from posthouse.mail.outcome import refused
+from posthouse.mail.outcome import classify, refused
 from posthouse.mail.retry import Decision, until
 
 LONELY = 2
@@ -41,15 +43,30 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     took: Took | None = None
 
 
-def accept(message: Message, now: int, expire: float, *, after: int = 0) -> None:
+def accept(
+    message: Message, now: int, expire: float, *, after: int = 0, suppressed: Mapping[str, str] | None = None
+) -> None:
     """A new record enters the store: its clock starts now, or at its scheduled time, and runs `expire` seconds.
 
-    `after` is the created_at of the record before it: that only grows, even where the clock was set back. It may be called again on the same draft, when the batch that it came in has to be split."""
+    `after` is the created_at of the record before it: that only grows, even where the clock was set back. `suppressed`
+    are addresses that are not to be mailed, and why. It may be called again on the same draft, when the batch that it
+    came in has to be split."""
     message.created_at = max(now, after + 1)
     message.due_at = max(message.scheduled_at or now, now)
     message.expires_at = message.expires_at or until(message.due_at, expire)
     message.version = 1
     message.history = [HistoryEntry(at=now, event="accepted")]
+    if suppressed:
+        _suppress(message, suppressed, now)
+
+
+def _suppress(message: Message, suppressed: Mapping[str, str], now: int) -> None:
+    message.version, message.failed_at = 0, None
+    for recipient in message.recipients:
+        if recipient.email in suppressed:
+            recipient.state = advance("pending", "suppress")
+            _say(message, recipient, "suppressed", now, suppressed[recipient.email])
+    close(message, now, message.due_at)
 
 
 def claim(message: Message, owner: str, lease_until: int) -> None:
@@ -143,6 +160,7 @@ def release(message: Message, wait: float, now: int) -> None:
 def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
     """A person wants the failed and the unknown sent again; gives those, each with a fresh budget."""
     again = [recipient for recipient in message.recipients if allows(recipient.state, "retry")]
+    message.cancel_asked = message.cancel_asked and not again
     for recipient in again:
         recipient.state = advance(recipient.state, "retry")
         recipient.spent = recipient.waits = 0
@@ -154,6 +172,12 @@ def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
         message.expires_at = max(message.expires_at, until(now, expire_seconds))
         close(message, now, message.due_at if message.owner else now)
     return again
+
+
+def cancel(message: Message, now: int) -> None:
+    """A person no longer wants it sent: what is open ends now, or else when what is in the air has ended."""
+    message.cancel_asked = True
+    close(message, now, message.due_at)
 
 
 def hear(message: Message, notice: Notice, now: int) -> bool:
@@ -169,6 +193,7 @@ def hear(message: Message, notice: Notice, now: int) -> bool:
         recipient.at = now
         if recipient.state == "bounced":
             recipient.code, recipient.error = notice.code, notice.text or "it came back"
+            recipient.category = classify(notice.code or 550, None, notice.text).category
         if recipient.state == "delivered" and message.delivered_at is None:
             message.delivered_at = min(max(notice.at, message.created_at), now)
     _remember(
@@ -195,6 +220,8 @@ def give_back(recipient: Recipient) -> None:
 
 def close(message: Message, now: int, due_at: int | None) -> None:
     """Ends a change: the clock runs on only while a recipient is open; first times are kept for ever."""
+    if message.cancel_asked and message.owner is None:
+        _cancel_the_rest(message, now)
     message.due_at = due_at if any(r.state in OPEN for r in message.recipients) else None
     message.version += 1
     status = message.status
@@ -202,6 +229,20 @@ def close(message: Message, now: int, due_at: int | None) -> None:
         message.sent_at = now
     if status == "FAILED" and message.failed_at is None:
         message.failed_at = now
+
+
+def _cancel_the_rest(message: Message, now: int) -> None:
+    """Nothing of it is in the air any more."""
+    message.cancel_asked = False
+    for recipient in message.open:
+        recipient.state = advance(recipient.state, "cancel")
+        _say(message, recipient, "canceled", now, "canceled")
+
+
+def _say(message: Message, recipient: Recipient, event: str, now: int, why: str) -> None:
+    """Notes an end that no attempt brought."""
+    recipient.error, recipient.at = why, now
+    _remember(message, HistoryEntry(at=now, event=event, recipient=recipient.email, text=why))
 
 
 def _within_its_time(message: Message, decision: Decision, now: int) -> Decision:
@@ -223,7 +264,9 @@ def _apply(
         recipient.uncertain += outcome.result == "unknown"
     recipient.code = outcome.code
     recipient.enhanced_code = outcome.enhanced_code
-    recipient.error = None if outcome.result == "accepted" else outcome.text
+    accepted = outcome.result == "accepted"
+    recipient.error = None if accepted else outcome.text
+    recipient.category = None if accepted else outcome.category
     recipient.at = now
     _remember(
         message,

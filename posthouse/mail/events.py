@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from posthouse.mail.lifecycle import State
+from posthouse.mail.outcome import Category
 
 MOST_IDS = 100
 """Names in one event at most."""
@@ -57,13 +58,15 @@ class EmailSendEvent(msgspec.Struct, frozen=True, omit_defaults=True, rename="ca
 
 
 class StatusRecipient(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel", kw_only=True):
-    """What became of one address. `uncertain`: nobody knows whether this attempt reached it."""
+    """What became of one address. `category`: of what kind it was, where the reply does not tell; `uncertain`: nobody
+    knows whether this attempt reached it."""
 
     email: str
     state: State
     code: int | None = None
     enhanced_code: str | None = None
     error: str | None = None
+    category: Category | None = None
     uncertain: bool = False
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from posthouse.mail.lifecycle import OPEN, STATUS, State, Status, fold
+from posthouse.mail.outcome import Category
 
 Lane = Literal["transactional", "bulk"]
 LANES: tuple[Lane, ...] = ("transactional", "bulk")
@@ -55,7 +56,8 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Recipient(msgspec.Struct, omit_defaults=True):
     """One address of a message with its own state. `attempts` counts every try; `spent` those of the budget since
-    accept or the last retry by a person; `waits` the greylistings; `uncertain` the tries of unknown outcome."""
+    accept or the last retry by a person; `waits` the greylistings; `uncertain` the tries of unknown outcome. `category`
+    is that of its last outcome, unless that was good."""
 
     email: str
     kind: RecipientKind = "to"
@@ -67,6 +69,7 @@ class Recipient(msgspec.Struct, omit_defaults=True):
     code: int | None = None
     enhanced_code: str | None = None
     error: str | None = None
+    category: Category | None = None
     at: int | None = None
 
 
@@ -104,7 +107,8 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     `losses` counts the workers that died holding it since its last settled attempt; `alone` how many of them
     while it was claimed alone. `size` is the content's length in bytes, about. `provider_message_id` is the name that
     the next hop gave it, where it gives one. `event_id` is the name that its producer gave it, where that is not the id.
-    `took` is known of attempts that a living worker ended.
+    `took` is known of attempts that a living worker ended. `cancel_asked`: it is in the air, and when that has ended
+    nothing more is to be tried.
     """
 
     id: str
@@ -127,6 +131,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     failed_at: int | None = None
     provider_message_id: str | None = None
     took: Took | None = None
+    cancel_asked: bool = False
     recipients: list[Recipient]
     history: list[HistoryEntry] = []
 

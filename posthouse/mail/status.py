@@ -14,7 +14,7 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.events import EmailStatusEvent, StatusMetrics, StatusRecipient, Word
 from posthouse.mail.lifecycle import STATUS, Event, State
 from posthouse.mail.message import SECOND, Message, Recipient, Took
-from posthouse.mail.outcome import Outcome, classify, refused, unknown
+from posthouse.mail.outcome import Category, Outcome, classify, refused, unknown
 from posthouse.mail.retry import Decision
 
 _EVENTS: dict[State, Event] = {"deferred": "defer", "failed": "fail", "unknown": "park"}
@@ -84,14 +84,23 @@ def once_each(settlements: Sequence[Settlement]) -> list[list[int]]:
 
 def _said_of(recipient: Recipient, settlement: Settlement) -> StatusRecipient:
     outcome = settlement.decisions[recipient.email].outcome
+    accepted = outcome.result == "accepted"
     return StatusRecipient(
         email=recipient.email,
         state=recipient.state,
         code=outcome.code,
         enhanced_code=outcome.enhanced_code,
-        error=None if outcome.result == "accepted" else outcome.text,
+        error=None if accepted else outcome.text,
+        category=None if accepted or outcome.category == _read(outcome) else outcome.category,
         uncertain=outcome.result == "unknown",
     )
+
+
+def _read(outcome: Outcome) -> Category | None:
+    """What the reply alone says."""
+    if outcome.code is None:
+        return None
+    return classify(outcome.code, outcome.enhanced_code, outcome.text).category
 
 
 def _metrics(took: Took) -> StatusMetrics:
@@ -133,10 +142,17 @@ def _outcome(said: StatusRecipient, event: EmailStatusEvent) -> Outcome:
             provider_message_id=event.provider_message_id,
         )
     if said.code is not None and said.code >= 400:
-        return classify(said.code, said.enhanced_code, text)
+        read = classify(said.code, said.enhanced_code, text)
+        return msgspec.structs.replace(read, category=said.category or read.category)
     if STATUS[said.state] == "FAILED":
-        return refused(text, "other", said.code, said.enhanced_code)
-    return Outcome(result="deferred", code=said.code, enhanced_code=said.enhanced_code, text=text)
+        return refused(text, said.category or "other", said.code, said.enhanced_code)
+    return Outcome(
+        result="deferred",
+        code=said.code,
+        enhanced_code=said.enhanced_code,
+        text=text,
+        category=said.category or "other",
+    )
 
 
 def _moment(microseconds: int) -> datetime:
