@@ -30,8 +30,9 @@ PHASES: dict[Act, dict[Phase, Phase]] = {
 class Campaign(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One bulk send. `template` and `version` name what is sent; `subject`, itself a template, replaces the template's.
     `roles` chooses the audience ("*" is everybody) unless `recipients` were given with it. `variables` are beneath each
-    recipient's own; `rate` (so many in so many seconds) bounds it over all processes; the higher `priority` goes first. `ready`: the audience is complete.
-    Times are microseconds; `completed_at` is when nothing was open first, and is cleared by a retry."""
+    recipient's own; `rate` (so many in so many seconds) bounds it over all processes; the higher `priority` goes first.
+    `frozen`: its audience is complete; `ready`: each of them is a message now. Times are microseconds; `completed_at` is
+    when nothing was open first, and is cleared by a retry."""
 
     id: str
     template: str
@@ -44,6 +45,7 @@ class Campaign(msgspec.Struct, omit_defaults=True, kw_only=True):
     priority: int = 0
     rate: tuple[int, int] | None = None
     phase: Phase = "waiting"
+    frozen: bool = False
     ready: bool = False
     queue_job_id: str | None = None
     created_by: str = ""
@@ -52,6 +54,26 @@ class Campaign(msgspec.Struct, omit_defaults=True, kw_only=True):
     expires_at: int | None = None
     started_at: int | None = None
     completed_at: int | None = None
+
+
+def forbids(campaign: Campaign, over: bool, act: Act) -> str | None:
+    """Why an act is impossible, in words that go on after "the campaign"; `over` says that nothing of it is open."""
+    if campaign.phase not in PHASES[act]:
+        return f"is {campaign.phase}"
+    if over and act != "retry" and campaign.phase != "canceled":
+        return "is completed"
+    return None
+
+
+def acted(campaign: Campaign, act: Act, now: int) -> Campaign:
+    """What an act that is possible makes of it. One that was paused before it began waits for its time again."""
+    phase = PHASES[act][campaign.phase]
+    if act == "resume" and campaign.started_at is None:
+        phase = "waiting"
+    started_at = campaign.started_at
+    if phase == "running" and started_at is None:
+        started_at = now
+    return msgspec.structs.replace(campaign, phase=phase, started_at=started_at)
 
 
 class Person(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from posthouse.mail.audit import faults
-from posthouse.store.base import Kept, Snapshot, Store
-from posthouse.store.tally import GONE, Tally
+from posthouse.store.base import Beside, Kept, Snapshot, Store
+from posthouse.store.tally import AUDIENCE, CAMPAIGN, GONE, Tally, campaign_counter
 
 SLICE = 500
 """Records of a slice."""
@@ -44,14 +44,15 @@ async def audit(store: Store) -> Audited:
     """Looks at everything once. Raises StoreAway."""
     seen = Audited()
     async with store.snapshot() as snapshot:
-        sums = await _records(snapshot, seen)
-        _counters(await snapshot.counters(), sums, seen)
+        tally = await _records(snapshot, seen)
+        _campaigns(await snapshot.campaigns(), tally, seen)
+        _counters(await snapshot.counters(), tally.sums, seen)
         for stray in await snapshot.strays(FINDINGS):
             seen.note(None, f"a {stray.kind} is kept for record {stray.name}, which is not there")
     return seen
 
 
-async def _records(snapshot: Snapshot, seen: Audited) -> dict[tuple[str, int], int]:
+async def _records(snapshot: Snapshot, seen: Audited) -> Tally:
     """Walks all records; what the counters should be."""
     tally = Tally()
     after: str | None = None
@@ -63,7 +64,7 @@ async def _records(snapshot: Snapshot, seen: Audited) -> dict[tuple[str, int], i
         seen.records += len(kept)
         after = kept[-1].message.id
         await asyncio.sleep(0)
-    return tally.sums
+    return tally
 
 
 def _faults(kept: Kept) -> list[str]:
@@ -80,6 +81,22 @@ def _faults(kept: Kept) -> list[str]:
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value)
+
+
+def _campaigns(beside: Beside | None, tally: Tally, seen: Audited) -> None:
+    """Compares breakdowns, and makes of `tally` what the counters should be."""
+    if beside is None:
+        tally.sums = {counter: n for counter, n in tally.sums.items() if not counter[0].startswith(CAMPAIGN)}
+        return
+    tally.sums |= {(campaign_counter(id, AUDIENCE), 0): n for id, n in beside.audience.items()}
+    for spot in sorted(beside.spots.keys() | tally.spots.keys()):
+        stands, counted = beside.spots.get(spot, 0), tally.spots.get(spot, 0)
+        if stands != counted:
+            of = f"{spot.domain}, {spot.state}{spot.category and f' ({spot.category})'}"
+            seen.note(
+                None,
+                f"the breakdown of campaign {spot.campaign} has {stands} of {of}, the records say {counted}",
+            )
 
 
 def _counters(kept: dict[tuple[str, int], int], sums: dict[tuple[str, int], int], seen: Audited) -> None:

@@ -21,6 +21,7 @@ from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
+from posthouse.store.tally import Spot
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -35,12 +36,14 @@ class Key(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True):
     """A mail to be saved: its record, its content, and the key under which it may be saved only once.
 
-    A record without `expires_at` lives `expire` seconds from when it is first due."""
+    A record without `expires_at` lives `expire` seconds from when it is first due. `suppressed` are those of its addresses
+    that are not to be mailed, and why: it enters with them suppressed."""
 
     message: Message
     content: Content
     key: Key | None = None
     expire: float = 86_400.0
+    suppressed: dict[str, str] = {}
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -54,13 +57,15 @@ class Saved(msgspec.Struct, frozen=True):
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which records: `page` (from 1) ascending by creation, else newest first before `cursor` (an id).
 
-    The filters go with the cursor form only; `since` and `until` are microseconds of created_at, `until` excluded.
+    The filters go with the cursor form only; `since` and `until` are microseconds of created_at, `until` excluded;
+    `state` goes with `campaign` only.
     """
 
     limit: int = 20
     page: int | None = None
     cursor: str | None = None
     status: Status | None = None
+    state: State | None = None
     recipient: str | None = None
     campaign: str | None = None
     tag: str | None = None
@@ -70,7 +75,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def filtered(self) -> bool:
         """Whether anything but the place in the list is asked for."""
-        filters = (self.status, self.recipient, self.campaign, self.tag, self.since, self.until)
+        filters = (self.status, self.state, self.recipient, self.campaign, self.tag, self.since, self.until)
         return any(value is not None for value in filters)
 
 
@@ -138,6 +143,14 @@ class Stray(msgspec.Struct, frozen=True):
     name: str
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What is kept of campaigns beside the records: their breakdown, without what is gone; and how many people each has
+    frozen that have no message yet."""
+
+    spots: dict[Spot, int]
+    audience: dict[str, int]
+
+
 class Snapshot(Protocol):
     """The whole store at one moment; what is written meanwhile is not seen. In slices, so that memory stays small."""
 
@@ -148,6 +161,10 @@ class Snapshot(Protocol):
 
     async def counters(self) -> dict[tuple[str, int], int]:
         """Every counter that is not 0, under (name, bucket) as store.tally makes them; shards added up."""
+        ...
+
+    async def campaigns(self) -> Beside | None:
+        """None where the store knows no campaigns, and counts nothing for them."""
         ...
 
     async def strays(self, limit: int) -> list[Stray]:
@@ -226,13 +243,15 @@ class Store(Protocol):
         lease: float,
         *,
         lane: Lane | None = None,
+        campaign: str | None = None,
         ids: Sequence[str] | None = None,
         overdue: float = 0.0,
         alone: bool = False,
     ) -> list[Message]:
         """Leases up to `limit` messages that are due and not leased, oldest first, for `lease` seconds.
 
-        `ids` asks for these only; `overdue` for what has been due for so many seconds. `alone` asks for one message
+        `campaign` asks for mail of that campaign only, and gives none of one that is not running
+        (store.catalog.campaigns); without it mail of campaigns is passed over, but for `ids`. `ids` asks for these only; `overdue` for what has been due for so many seconds. `alone` asks for one message
         that has cost LONELY workers or more (mail.advance); without it such messages are not given.
         """
         ...
@@ -328,7 +347,8 @@ class Store(Protocol):
         ...
 
     async def next_due(self, lane: Lane | None = None) -> float | None:
-        """Seconds until the next message that `claim` would give (of a lane) is due, 0 when one is; None without."""
+        """Seconds until the next message that `claim` would give (of a lane, and no campaign) is due, 0 when one is;
+        None without."""
         ...
 
 

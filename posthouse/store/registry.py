@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from posthouse.store.base import Reads, Store
 from posthouse.store.catalog import Catalog
+from posthouse.store.catalog.campaigns import Campaigns
 
 
 def _sqlite(url: str, migrating: bool) -> Store:
@@ -107,6 +108,11 @@ def catalog_url(store: str, given: str | None) -> str | None:
 def as_catalog(store: Store) -> Catalog:
     """A store that is its own catalog, or brings one: SQL, and gRPC."""
     return cast(Catalog, store)
+
+
+def as_campaigns(store: Store) -> Campaigns | None:
+    """A store that keeps campaigns with its mail: SQL."""
+    return store if isinstance(store, Campaigns) else None
 
 
 def sqlite_path(url: str) -> str:

@@ -17,17 +17,20 @@ ROWS = 20_000
 FILL = f"""
 WITH one AS (SELECT messages.*, data FROM messages JOIN contents USING (seq)),
 more AS (
-  INSERT INTO messages (seq, created_at, due_at, expires_at, losses, id, status, lane, campaign, record)
-  SELECT n, one.created_at + n, CASE WHEN n % 100 = 0 THEN one.due_at END, one.expires_at, 0, 'id-' || n,
-    CASE WHEN n % 100 = 0 THEN 'PENDING' WHEN n % 1000 = 1 THEN 'FAILED' ELSE 'SENT' END,
-    one.lane, CASE WHEN n % 10 = 0 THEN 'spring' ELSE '' END, one.record
+  INSERT INTO messages (seq, created_at, due_at, expires_at, losses, id, status, state, lane, campaign, record)
+  SELECT n, one.created_at + n, CASE WHEN n % 100 IN (0, 3) THEN one.due_at END, one.expires_at, 0, 'id-' || n,
+    CASE WHEN n % 100 IN (0, 3) THEN 'PENDING' WHEN n % 1000 = 1 THEN 'FAILED' ELSE 'SENT' END,
+    CASE WHEN n % 10 <> 0 THEN '' WHEN n % 100 = 0 THEN 'pending' WHEN n % 1000 = 10 THEN 'failed' ELSE 'sent' END,
+    CASE WHEN n % 10 = 0 THEN 'bulk' ELSE one.lane END, CASE WHEN n % 10 = 0 THEN 'spring' ELSE '' END, one.record
   FROM one, generate_series(2, {ROWS}) AS n
 ), their_contents AS (
   INSERT INTO contents (seq, data) SELECT n, one.data FROM one, generate_series(2, {ROWS}) AS n
 ), their_recipients AS (
   INSERT INTO recipients (email, seq) SELECT 'r' || n % 50, n FROM generate_series(2, {ROWS}) AS n
-), their_tags AS (INSERT INTO tags (tag, seq) SELECT 't' || n % 50, n FROM generate_series(2, {ROWS}) AS n),
-people AS (
+), their_tags AS (
+  INSERT INTO tags (tag, seq) SELECT 't' || n % 50, n FROM generate_series(2, {ROWS}) AS n
+  UNION ALL SELECT 'even', n FROM generate_series(2, {ROWS}, 2) AS n
+), people AS (
   INSERT INTO contacts SELECT 'p' || n, 'p' || n, '', '[]', '{{}}', '', '', 0, 0 FROM generate_series(1, {ROWS}) AS n
 ), their_roles AS (
   INSERT INTO contact_roles SELECT role, 'p' || n FROM generate_series(1, {ROWS}) AS n, (VALUES ('a'), ('b')) AS of (role)
@@ -91,8 +94,9 @@ def listed(**asked: Any) -> Ask:
 
 
 QUESTIONS: dict[str, tuple[Ask, str]] = {
-    "claim": (lambda c: c.fetch(change.CLAIM, 0, 9, "bulk", 2), "messages_due"),
-    "claim alone": (lambda c: c.fetch(change.CLAIM_ALONE, 0, 1, "bulk", 2), "messages_costly"),
+    "claim": (lambda c: c.fetch(change.CLAIM, 0, 9, "bulk", 2, ""), "messages_due"),
+    "claim of a campaign": (lambda c: c.fetch(change.CLAIM, 0, 9, "bulk", 2, "spring"), "messages_due"),
+    "claim alone": (lambda c: c.fetch(change.CLAIM_ALONE, 0, 1, "bulk", 2, "spring"), "messages_costly"),
     "claim ids": (lambda c: c.fetch(change.CLAIM_IDS, 0, 9, ["id-9"], 2), "messages_id_key"),
     "lapsed": (lambda c: c.fetch(change.LAPSED, 0, 9), "messages_leased"),
     "expired": (lambda c: c.fetch(change.EXPIRED, 0, 9), "messages_expiry"),
@@ -109,7 +113,10 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "campaign": (listed(campaign="spring"), "messages_campaign"),
     "recipient": (listed(recipient="r7"), "recipients_pkey"),
     "recipient and status": (listed(recipient="r7", status="SENT"), "recipients_pkey"),
-    "two that never meet": (listed(campaign="spring", status="FAILED"), "messages_status"),
+    "campaign and status": (listed(campaign="spring", status="FAILED"), "messages_campaign"),
+    "campaign and state": (listed(campaign="spring", state="sent"), "messages_campaign"),
+    "campaign and tag": (listed(campaign="spring", tag="t20"), "tags_pkey"),
+    "two that never meet": (listed(tag="even", status="FAILED"), "messages_status"),
     "recipient and tag": (listed(recipient="r7", tag="t7"), "recipients_pkey"),
     "tag": (listed(tag="t7"), "tags_pkey"),
     "since": (listed(since=1), "messages_pkey"),

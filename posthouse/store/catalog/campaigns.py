@@ -1,22 +1,24 @@
 """The catalog's campaigns. They live in the database of their mail: a slice of an audience becomes messages in one
 transaction, and the counts change with the messages that they count.
 
-Rules: an audience is frozen once; each address is in it once; a crash at any moment loses and doubles nobody: whoever
-comes next goes on where the last commit was. Every act is written down with who did it (store.catalog.trail).
+Rules: an audience is frozen once; each address (whatever its case) is in it once; a crash at any moment loses and doubles
+nobody: whoever comes next goes on where the last commit was, and several may at once. A call that takes a slice holds up no
+other writer for long, so it may take fewer than `limit`. Every act is written down with who did it (store.catalog.trail).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from posthouse.mail.campaign import Act, Campaign, Counts, Person
 from posthouse.mail.lifecycle import State
+from posthouse.mail.outcome import Category
 from posthouse.store.base import Draft
 
 
 class Impossible(Exception):
-    """The act does not fit the phase the campaign is in; the text says why."""
+    """The act does not fit what the campaign is; the text says why."""
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,17 +26,25 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     these `domains`; empty is any."""
 
     states: tuple[State, ...] = ()
-    categories: tuple[str, ...] = ()
+    categories: tuple[Category, ...] = ()
     domains: tuple[str, ...] = ()
 
 
 class Share(msgspec.Struct, frozen=True):
-    """How many recipients share a domain, a state, and the category of their last outcome ("" without one)."""
+    """How many recipients share a domain, a state, and the category of their last outcome ("" without one). What is
+    being sent is counted as what it was before: pending or deferred."""
 
     domain: str
     state: State
     category: str
     count: int
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How many are due again, and where to go on; None at the end."""
+
+    count: int
+    cursor: str | None
 
 
 Slice = Literal["more", "done"]
@@ -43,29 +53,32 @@ MakeDraft = Callable[[Campaign, Person], Draft]
 """Makes the mail of one of the audience: lane bulk, campaign set, its template by reference. Pure but for the id."""
 
 
+@runtime_checkable
 class Campaigns(Protocol):
     """See the module."""
 
     async def add_campaign(self, campaign: Campaign, recipients: Sequence[Person], by: str) -> Campaign:
-        """Keeps a new one, with the recipients that were given with it, not yet frozen; answers at once, however many."""
+        """Keeps a new one, with the recipients that were given with it, not yet frozen; answers at once, however many.
+        Its times are made here. An id that is there already gives what is there."""
         ...
 
     async def campaign(self, id: str) -> tuple[Campaign, Counts] | None:
-        """One of them with its counts, from one moment."""
+        """One of them with its counts, from one moment. Who is frozen and has no message yet counts as pending."""
         ...
 
     async def campaigns(self, limit: int, cursor: str | None = None) -> list[tuple[Campaign, Counts]]:
-        """Newest first, before the id `cursor`."""
+        """Newest first, before the id `cursor`. Raises UnknownCursor."""
         ...
 
     async def working(self, limit: int) -> list[Campaign]:
-        """Those that workers have to do with now: running or to be started (their time has come), not yet completed, and
-        canceled ones with mail that is still open; by priority, then the longest untouched first."""
+        """Those that workers have to do with now, asked once a second: canceled ones with mail that may be open; then
+        those that are running, and those whose time to start has come, by priority and age. None that is paused or
+        completed."""
         ...
 
-    async def act(self, id: str, act: Act, by: str) -> Campaign | None:
-        """Moves its phase (mail.campaign.PHASES) at once for all processes; None where there is no such campaign.
-        Raises Impossible."""
+    async def act(self, id: str, act: Act, by: str, detail: dict[str, Any] | None = None) -> Campaign | None:
+        """Moves its phase (mail.campaign.PHASES) at once for all processes; None where there is no such campaign. What
+        changes nothing is not written down, but for a retry, whose `detail` says what was chosen. Raises Impossible."""
         ...
 
     async def note_job(self, id: str, queue_job_id: str) -> None:
@@ -73,27 +86,36 @@ class Campaigns(Protocol):
         ...
 
     async def freeze(self, id: str, people: Sequence[Person], *, last: bool) -> int:
-        """Adds these to the audience, each address once; the last slice completes it. Answers how many were new."""
+        """Adds these to the audience; the last slice completes it. Answers how many were new; nobody is, once it is
+        complete or canceled. Begun anew after a crash, it adds those that are missing."""
         ...
 
-    async def freeze_contacts(self, id: str) -> Slice:
-        """Adds a slice of the contacts that have its roles to the audience, as they are now; goes on where it stopped."""
+    async def freeze_kept(self, id: str) -> Slice:
+        """Adds a slice of the audience that is kept here: the recipients that were given with it, else the contacts
+        that have its roles, as they are now; goes on where it stopped, and completes it in the end."""
         ...
 
     async def enlist(self, id: str, limit: int, make: MakeDraft) -> Slice:
-        """Makes messages of up to `limit` of the frozen audience, in one transaction that takes them from it; people on
-        the suppression list become messages that are suppressed. After the last the campaign is `ready`."""
+        """Makes messages of up to `limit` of the frozen audience, in the transaction that takes them from it; people on
+        the suppression list become messages that are suppressed. After the last it is `ready`. Nothing is made before
+        the audience is complete, unless it was canceled."""
         ...
 
     async def cancel_slice(self, id: str, limit: int) -> Slice:
         """Cancels up to `limit` open messages of a canceled campaign; what is in the air is marked, and ends as sent or
-        canceled."""
+        canceled. Done when there is no more of either for now."""
+        ...
+
+    async def choose(self, id: str, chosen: Chosen) -> list[Share]:
+        """What `retry_slice` would find: how many that have failed or are unknown, by state and category, over all
+        domains (""); the most first. Bodies that retention took are counted, too."""
         ...
 
     async def retry_slice(
-        self, id: str, chosen: Chosen, limit: int, cursor: str | None
-    ) -> tuple[int, str | None]:
-        """Makes those that are chosen, failed or unknown, due again; how many, and where to go on (None at the end)."""
+        self, id: str, chosen: Chosen, limit: int, expire: float, cursor: str | None = None
+    ) -> Retried:
+        """Looks at up to `limit` that have failed or are unknown, from `cursor` on, and makes those that are chosen due
+        again, each with a fresh budget, the mail living `expire` seconds more."""
         ...
 
     async def shares(self, id: str) -> list[Share]:

@@ -62,6 +62,7 @@ class ElasticsearchStore:
         lease: float,
         *,
         lane: Lane | None = None,
+        campaign: str | None = None,
         ids: Sequence[str] | None = None,
         overdue: float = 0.0,
         alone: bool = False,
@@ -70,7 +71,9 @@ class ElasticsearchStore:
             return await self._connections.call(change.claim_ids, owner, limit, lease, ids)
         lanes = LANES if lane is None else (lane,)
         async with self._turn:  # searches that come together would find the same mail
-            return await self._connections.call(change.claim, owner, limit, lease, lanes, overdue, alone)
+            return await self._connections.call(
+                change.claim, owner, limit, lease, lanes, campaign, overdue, alone
+            )
 
     async def lapsed(self, owner: str, limit: int, lease: float) -> list[Message]:
         return await self._connections.call(change.lapsed, owner, limit, lease)

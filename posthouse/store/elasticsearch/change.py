@@ -44,27 +44,35 @@ def over(at: int) -> dict[str, Any]:
     return {"range": {"expiresAt": {"lte": text(at)}}}
 
 
-def ready(lane: Lane, at: int, alone: bool = False) -> list[dict[str, Any]]:
-    """What waits for a worker in a lane, and may be given at `at`; its time need not have come."""
+def ready(lane: Lane, at: int, campaign: str | None = None, alone: bool = False) -> list[dict[str, Any]]:
+    """What waits for a worker in a lane, of a campaign or of none, and may be given at `at`; its time need not have
+    come."""
     losses = {"gte" if alone else "lt": LONELY}
     return [
         {"term": {"lane": lane}},
         FREE,
-        IN_NO_CAMPAIGN,
+        IN_NO_CAMPAIGN if campaign is None else {"term": {"campaign": campaign}},
         {"range": {"losses": losses}},
         {"range": {"expiresAt": {"gt": text(at)}}},
     ]
 
 
 async def claim(
-    session: Session, owner: str, limit: int, lease: float, lanes: Sequence[Lane], overdue: float, alone: bool
+    session: Session,
+    owner: str,
+    limit: int,
+    lease: float,
+    lanes: Sequence[Lane],
+    campaign: str | None,
+    overdue: float,
+    alone: bool,
 ) -> list[Message]:
-    """Leases the oldest that are due, lane by lane."""
+    """Leases the oldest that are due, lane by lane, of a campaign or of none."""
     claimed: list[Message] = []
     for lane in lanes:
 
         def asked(at: int, lane: Lane = lane) -> list[dict[str, Any]]:
-            return [due(at - round(overdue * SECOND)), *ready(lane, at, alone)]
+            return [due(at - round(overdue * SECOND)), *ready(lane, at, campaign, alone)]
 
         claimed += await _take(session, asked, owner, limit - len(claimed), lease)
     return claimed

@@ -158,6 +158,7 @@ async def _place_of_gone(session: Session, cursor: str) -> list[Any]:
 def _filters(query: Query) -> list[dict[str, Any]]:
     terms = {
         "status": query.status,
+        "state": query.state,
         "recipients.email": query.recipient,
         "campaign": query.campaign,
         "tags": query.tag,

@@ -142,7 +142,9 @@ async def _create(session: Session, drafts: Sequence[Draft], at: int) -> dict[st
     stand = await _standing(session, [draft.message.id for draft in drafts if draft.key])
     new = [draft for draft in drafts if draft.message.id not in stand]
     for draft in new:
-        advance.accept(draft.message, at, draft.expire, after=session.clock.tick() - 1)
+        advance.accept(
+            draft.message, at, draft.expire, after=session.clock.tick() - 1, suppressed=draft.suppressed
+        )
     await session.bulk([Item("create", session.contents, d.message.id, contents(d.content)) for d in new])
     made = await session.bulk(
         [Item("create", session.messages, d.message.id, created(d.message, d.content)) for d in new]

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from posthouse.mail.lifecycle import STATES
-from posthouse.store.base import Kept, Snapshot, Stray
+from posthouse.store.base import Beside, Kept, Snapshot, Stray
 from posthouse.store.elasticsearch.connection import Connections, Session
 from posthouse.store.elasticsearch.records import UNREAD, microseconds, text, unpack
 from posthouse.store.tally import state_counter
@@ -52,6 +52,9 @@ class _ElasticsearchSnapshot:
                 part, after = await self._connections.call(_quarters, self._points, field, after)
                 counted |= {(name, bucket): n for bucket, n in part.items()}
         return counted
+
+    async def campaigns(self) -> Beside | None:
+        return None
 
     async def strays(self, limit: int) -> list[Stray]:
         found: list[Stray] = []

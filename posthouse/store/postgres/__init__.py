@@ -27,7 +27,8 @@ from posthouse.store.postgres import (
     wake,
 )
 from posthouse.store.postgres.address import parse
-from posthouse.store.postgres.change import Tried
+from posthouse.store.postgres.campaigns import PostgresCampaigns
+from posthouse.store.postgres.change import SHARDS, Tried
 from posthouse.store.postgres.connection import Connection, Connections
 from posthouse.store.postgres.contacts import PostgresContacts
 from posthouse.store.postgres.keys import PostgresApiKeys
@@ -36,11 +37,15 @@ from posthouse.store.postgres.secret import PostgresSecret
 from posthouse.store.postgres.suppressions import PostgresSuppressions
 from posthouse.store.postgres.trail import PostgresTrail
 
-SHARDS = 8
-"""Rows that a counter is spread over."""
 
-
-class PostgresStore(PostgresApiKeys, PostgresContacts, PostgresSecret, PostgresSuppressions, PostgresTrail):
+class PostgresStore(
+    PostgresApiKeys,
+    PostgresContacts,
+    PostgresCampaigns,
+    PostgresSecret,
+    PostgresSuppressions,
+    PostgresTrail,
+):
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""
 
     identity: str
@@ -70,6 +75,7 @@ class PostgresStore(PostgresApiKeys, PostgresContacts, PostgresSecret, PostgresS
         lease: float,
         *,
         lane: Lane | None = None,
+        campaign: str | None = None,
         ids: Sequence[str] | None = None,
         overdue: float = 0.0,
         alone: bool = False,
@@ -81,7 +87,7 @@ class PostgresStore(PostgresApiKeys, PostgresContacts, PostgresSecret, PostgresS
             )
         lanes = LANES if lane is None else (lane,)
         return await self._connections.transact(
-            change.claim, tried, owner, limit, lease, lanes, overdue, alone, _shard()
+            change.claim, tried, owner, limit, lease, lanes, campaign, overdue, alone, _shard()
         )
 
     async def lapsed(self, owner: str, limit: int, lease: float) -> list[Message]:

@@ -8,7 +8,7 @@ Each takes `tried`, kept over the tries of one call: what an earlier try wrote, 
 stands there, it was committed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from posthouse.mail import advance
@@ -18,7 +18,13 @@ from posthouse.mail.retry import until
 from posthouse.store.content import encode
 from posthouse.store.postgres.connection import NOW, Connection
 from posthouse.store.postgres.records import Row, pack, rows
-from posthouse.store.tally import Tally, before
+from posthouse.store.tally import Spot, Tally, before
+
+SHARDS = 8
+"""Rows that a counter is spread over."""
+OFTEN = 3
+"""Messages of a batch that share a spot, beyond which the spot is spread over shards: so a domain that many mails go to
+holds up no other writer, and one of a few has one row."""
 
 Tried = dict[str, Message]
 
@@ -29,7 +35,8 @@ _AT = "(SELECT at FROM clock)"
 _READY = f"due_at <= {_AT} - $1::bigint AND {{free}} AND expires_at + 0 > {_AT}"
 _SKIP = "ORDER BY due_at, seq LIMIT $2::bigint FOR UPDATE SKIP LOCKED"
 _DUE = f"""{_READY.format(free="due_at IS NOT NULL AND owner IS NULL")}
-  AND lane = $3 AND campaign = '' AND {{losses}} {_SKIP}"""
+  AND lane = $3 AND campaign = $5 AND {{losses}}
+  AND NOT EXISTS (SELECT FROM campaigns WHERE campaigns.id = $5 AND phase <> 'running') {_SKIP}"""
 _GIVEN = f"""id = ANY($3::text[]) AND {_READY.format(free="coalesce(owner, '') = ''")}
   AND losses < $4::int {_SKIP}"""
 """`+ 0` and `coalesce` keep these from the indexes that hold all that waits: the planner, whose figures may be old, takes
@@ -45,20 +52,33 @@ EXPIRED = _LOCKED.format(
 )
 THESE = _LOCKED.format(where="id = ANY($1::text[]) ORDER BY seq FOR UPDATE")
 
-WRITE = """
+WRITE = f"""
 WITH new AS (
-  SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::int[], $7::bytea[])
-    AS new (seq, status, due_at, owner, expires_at, losses, record)
+  SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::int[],
+    $8::bytea[]) AS new (seq, status, state, due_at, owner, expires_at, losses, record)
+), into_shares AS (
+  INSERT INTO shares (campaign, domain, state, category, shard, n, gone)
+  SELECT campaign, domain, state, category, CASE WHEN abs(n) > {OFTEN} THEN $9::int ELSE 0 END, n, 0
+  FROM unnest($13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[])
+    AS moved (campaign, domain, state, category, n)
+  ORDER BY campaign, domain, state, category
+  ON CONFLICT (campaign, domain, state, category, shard) DO UPDATE SET n = shares.n + excluded.n
 ), into_counters AS (
   INSERT INTO counters (name, bucket, shard, n)
-  SELECT name, bucket, $8::int, n FROM unnest($9::text[], $10::bigint[], $11::bigint[]) AS added (name, bucket, n)
+  SELECT name, bucket, $9::int, n FROM unnest($10::text[], $11::bigint[], $12::bigint[]) AS added (name, bucket, n)
   ORDER BY name, bucket
   ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n
 )
-UPDATE messages SET status = new.status, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
+UPDATE messages SET status = new.status, state = new.state, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
   losses = new.losses, record = new.record
 FROM new WHERE messages.seq = new.seq"""
 
+COUNT = """
+INSERT INTO counters (name, bucket, shard, n)
+SELECT name, bucket, $1::int, n FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS added (name, bucket, n)
+ORDER BY name, bucket
+ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n"""
+REOPEN = "UPDATE campaigns SET completed_at = NULL WHERE id = $1 AND completed_at IS NOT NULL"
 HAVE_BODY = "SELECT seq FROM contents WHERE seq = ANY($1::bigint[])"
 KEEP = """
 UPDATE contents SET shown = new.shown, data = new.data
@@ -72,18 +92,20 @@ async def claim(
     limit: int,
     lease: float,
     lanes: Sequence[Lane],
+    campaign: str | None,
     overdue: float,
     alone: bool,
     shard: int,
 ) -> list[Message]:
-    """Leases the oldest that are due, lane by lane."""
+    """Leases the oldest that are due, lane by lane, of a campaign or of none."""
     if await _stands(connection, tried):
         return list(tried.values())
     found: list[Any] = []
     for lane in lanes:
         if room := limit - len(found):
             query = CLAIM_ALONE if alone else CLAIM
-            found += await connection.fetch(query, round(overdue * SECOND), room, lane, LONELY)
+            asked = round(overdue * SECOND), room, lane, LONELY, campaign or ""
+            found += await connection.fetch(query, *asked)
     return await _lease(connection, tried, found, owner, lease, shard)
 
 
@@ -177,6 +199,9 @@ async def retry(connection: Connection, tried: Tried, id: str, expire: float, sh
         await change_rows(
             connection, tried, found, lambda m: advance.retry(m, at, expire) if kept else None, shard
         )
+        for _, message in found:
+            if message.campaign and message.open:
+                await connection.execute(REOPEN, message.campaign)
     return tried.get(id)
 
 
@@ -210,7 +235,7 @@ async def change_rows(
     tried.clear()
     tried.update({message.id: message for _, message in found})
     if found:
-        await connection.execute(WRITE, *_columns(found), shard, *columns_of(tally))
+        await connection.execute(WRITE, *_columns(found), shard, *columns_of(tally), *spots_of(tally.spots))
 
 
 async def _stands(connection: Connection, tried: Tried) -> bool:
@@ -226,6 +251,7 @@ def _columns(found: Sequence[Row]) -> list[list[Any]]:
     return [
         [seq for seq, _ in found],
         [m.status for m in messages],
+        ["" if m.campaign is None else m.state for m in messages],
         [m.due_at for m in messages],
         [m.owner for m in messages],
         [m.expires_at for m in messages],
@@ -238,3 +264,9 @@ def columns_of(tally: Tally) -> list[list[Any]]:
     """Names, buckets and how much to add."""
     sums = [(name, bucket, n) for (name, bucket), n in tally.sums.items() if n]
     return [[name for name, _, _ in sums], [bucket for _, bucket, _ in sums], [n for _, _, n in sums]]
+
+
+def spots_of(spots: Mapping[Spot, int]) -> list[list[Any]]:
+    """Campaigns, domains, states, categories and how much to add."""
+    rows = [(*spot, n) for spot, n in spots.items() if n]
+    return [[row[place] for row in rows] for place in range(5)]

@@ -7,12 +7,12 @@ go from the first place on without a gap, so a page stays a range of seq.
 
 from collections.abc import Sequence
 from itertools import count, takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from posthouse.mail.message import SECOND
 from posthouse.mail.retention import head, may_go
 from posthouse.store.content import decode, encode
-from posthouse.store.postgres.change import columns_of
+from posthouse.store.postgres.change import COUNT, columns_of, spots_of
 from posthouse.store.postgres.connection import NOW, Connection
 from posthouse.store.postgres.pages import FIRST_SINCE
 from posthouse.store.postgres.records import Row, rows, unpack
@@ -44,10 +44,13 @@ NAMED = """
 DELETE FROM {table} USING unnest($1::text[], $2::bigint[]) AS gone (name, seq)
 WHERE {table}.{column} = gone.name AND {table}.seq = gone.seq"""
 MOVE = "UPDATE facts SET value = $1 WHERE name = 'first'"
-COUNT = f"""INSERT INTO counters (name, bucket, shard, n)
-  SELECT name, bucket, {OWN_SHARD}, n FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS added (name, bucket, n)
-  ORDER BY name, bucket
-  ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n"""
+
+SHARE = f"""INSERT INTO shares (campaign, domain, state, category, shard, n, gone)
+  SELECT campaign, domain, state, category, {OWN_SHARD}, 0, n
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+    AS gone (campaign, domain, state, category, n)
+  ORDER BY campaign, domain, state, category
+  ON CONFLICT (campaign, domain, state, category, shard) DO UPDATE SET gone = shares.gone + excluded.gone"""
 
 
 class Look(NamedTuple):
@@ -106,12 +109,10 @@ async def _delete(connection: Connection, gone: Sequence[Row]) -> None:
     for table, column, named in (("recipients", "email", emails), ("tags", "tag", tags)):
         names, seqs = [name for name, _ in named], [seq for _, seq in named]
         await connection.execute(NAMED.format(table=table, column=column), names, seqs)
-    await connection.execute(COUNT, *_removed(gone))
-    await connection.execute(MOVE, str(end))
-
-
-def _removed(gone: Sequence[Row]) -> list[list[Any]]:
     tally = Tally()
     for _, message in gone:
         tally.removed(message)
-    return columns_of(tally)
+    await connection.execute(COUNT, OWN_SHARD, *columns_of(tally))
+    if tally.gone:
+        await connection.execute(SHARE, *spots_of(tally.gone))
+    await connection.execute(MOVE, str(end))

@@ -6,7 +6,7 @@ gives each message its `seq` and its `created_at`, both growing in the order of 
 is waited for while that row is locked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from posthouse.mail import advance
@@ -14,9 +14,10 @@ from posthouse.mail.message import Message
 from posthouse.mail.retry import until
 from posthouse.store.base import Draft, Saved
 from posthouse.store.content import encode
+from posthouse.store.postgres.change import OFTEN
 from posthouse.store.postgres.connection import NOW, Connection
 from posthouse.store.postgres.records import pack, unpack
-from posthouse.store.tally import CREATED, QUARTER, state_counter
+from posthouse.store.tally import CAMPAIGN, CREATED, QUARTER, domain_of
 
 KNOWN = f"""
 WITH clock AS MATERIALIZED (SELECT {NOW} AS at)
@@ -27,11 +28,11 @@ SELECT at, known.* FROM clock LEFT JOIN LATERAL (
 
 THESE = "SELECT id, created_at, record FROM messages WHERE id = ANY($1::text[])"
 
-SAVE = """
+SAVE = f"""
 WITH given AS (
   SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::bytea[], $9::bytea[], $10::bytea[]) WITH ORDINALITY
-    AS given (id, due_at, expires_at, status, state, lane, campaign, record, shown, data, nth)
+    $8::bytea[], $9::bytea[], $10::bytea[], $26::bigint[], $27::text[]) WITH ORDINALITY
+    AS given (id, due_at, expires_at, status, state, lane, campaign, record, shown, data, failed_at, domain, nth)
 ), asked AS (
   SELECT * FROM unnest($11::text[], $12::text[], $13::text[], $14::bytea[], $15::bigint[])
     AS asked (id, scope, key, fingerprint, expires_at)
@@ -52,8 +53,10 @@ WITH given AS (
 ), placed AS MATERIALIZED (
   SELECT taken.*, base.seq + step AS seq, base.created_at + step AS created_at FROM taken, base
 ), into_messages AS (
-  INSERT INTO messages (seq, created_at, due_at, expires_at, losses, id, status, lane, campaign, record)
-  SELECT seq, created_at, due_at, expires_at, 0, id, status, lane, campaign, record FROM placed ORDER BY seq
+  INSERT INTO messages (seq, created_at, due_at, expires_at, losses, id, status, state, lane, campaign, record)
+  SELECT seq, created_at, due_at, expires_at, 0, id, status, CASE WHEN campaign = '' THEN '' ELSE state END, lane,
+    campaign, record
+  FROM placed ORDER BY seq
 ), into_contents AS (
   INSERT INTO contents (seq, shown, data) SELECT seq, shown, data FROM placed ORDER BY seq
 ), into_recipients AS (
@@ -64,11 +67,19 @@ WITH given AS (
   INSERT INTO tags (tag, seq)
   SELECT tag, seq FROM unnest($19::bigint[], $20::text[]) AS tagged (nth, tag) JOIN placed USING (nth)
   ON CONFLICT DO NOTHING
+), into_shares AS (
+  INSERT INTO shares (campaign, domain, state, category, shard, n, gone)
+  SELECT campaign, domain, state, '', CASE WHEN count(*) > {OFTEN} THEN $21::int ELSE 0 END, count(*), 0
+  FROM placed WHERE campaign <> '' GROUP BY campaign, domain, state ORDER BY campaign, domain, state
+  ON CONFLICT (campaign, domain, state, category, shard) DO UPDATE SET n = shares.n + excluded.n
 ), into_counters AS (
   INSERT INTO counters (name, bucket, shard, n)
-  SELECT name, bucket, $21::int, count(*) FROM (
-    SELECT $22::text AS name, created_at - created_at % $23::bigint AS bucket FROM placed
-    UNION ALL SELECT state, 0 FROM placed) AS counted
+  SELECT name, bucket, $21::int, sum(n) FROM (
+    SELECT $22::text AS name, created_at - created_at % $23::bigint AS bucket, 1 AS n FROM placed
+    UNION ALL SELECT 'failed', failed_at - failed_at % $23, 1 FROM placed WHERE failed_at IS NOT NULL
+    UNION ALL SELECT 'state:' || state, 0, 1 FROM placed
+    UNION ALL SELECT '{CAMPAIGN}' || campaign || ':' || state, 0, 1 FROM placed WHERE campaign <> ''
+    UNION ALL SELECT name, 0, n FROM unnest($28::text[], $29::bigint[]) AS beside (name, n)) AS counted
   GROUP BY name, bucket ORDER BY name, bucket
   ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n
 )
@@ -101,9 +112,9 @@ async def _save_once(
     left = {n: draft for n, draft in drafts.items() if n not in saved}
     new = list(_first_of_each_key(left).items())
     for n, draft in new:
-        advance.accept(draft.message, at, draft.expire)
+        advance.accept(draft.message, at, draft.expire, suppressed=draft.suppressed)
         doubtful[draft.message.id] = n
-    for row in await connection.fetch(SAVE, *_columns([draft for _, draft in new], at, channel, shard)):
+    for row in await connection.fetch(SAVE, *columns([draft for _, draft in new], at, channel, shard)):
         place: int = row["nth"] - 1
         n, draft = new[place]
         draft.message.created_at = row["created_at"]
@@ -141,8 +152,11 @@ def _first_of_each_key(drafts: dict[int, Draft]) -> dict[int, Draft]:
     return {n: drafts[n] for n in firsts.values()}
 
 
-def _columns(drafts: Sequence[Draft], at: int, channel: str, shard: int) -> list[Any]:
-    """The parameters of SAVE."""
+def columns(
+    drafts: Sequence[Draft], at: int, channel: str, shard: int, beside: Mapping[str, int] | None = None
+) -> list[Any]:
+    """The parameters of SAVE. `beside` is added to counters (bucket 0)."""
+    beside = beside or {}
     messages = [draft.message for draft in drafts]
     contents = [encode(draft.content) for draft in drafts]
     keyed = [(draft.message.id, draft.key) for draft in drafts if draft.key]
@@ -153,7 +167,7 @@ def _columns(drafts: Sequence[Draft], at: int, channel: str, shard: int) -> list
         [m.due_at for m in messages],
         [m.expires_at for m in messages],
         [m.status for m in messages],
-        [state_counter(m.state) for m in messages],
+        [m.state for m in messages],
         [m.lane for m in messages],
         [m.campaign or "" for m in messages],
         [pack(m) for m in messages],
@@ -173,5 +187,9 @@ def _columns(drafts: Sequence[Draft], at: int, channel: str, shard: int) -> list
         CREATED,
         QUARTER,
         channel,
-        " ".join(sorted({m.lane for m in messages if m.due_at == at})),
+        " ".join(sorted({m.lane for m in messages if m.due_at == at})) if channel else "",
+        [m.failed_at for m in messages],
+        [domain_of(m.recipients[0].email) for m in messages],
+        list(beside.keys()),
+        list(beside.values()),
     ]

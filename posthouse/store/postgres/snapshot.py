@@ -8,16 +8,20 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from posthouse.mail.errors import StoreAway
-from posthouse.store.base import Kept, Snapshot, Stray
+from posthouse.store.base import Beside, Kept, Snapshot, Stray
 from posthouse.store.postgres.connection import NOW, Connection, Connections, away
 from posthouse.store.postgres.records import unpack
+from posthouse.store.tally import Spot
 
-BESIDE = ("created_at", "status", "lane", "campaign", "due_at", "owner", "expires_at", "losses")
+BESIDE = ("created_at", "status", "state", "lane", "campaign", "due_at", "owner", "expires_at", "losses")
 """The columns of `messages` that repeat an attribute of the record."""
 
 WALK = f"""
 SELECT record, EXISTS (SELECT FROM contents WHERE contents.seq = messages.seq) AS content, {", ".join(BESIDE)}
 FROM messages WHERE seq > coalesce((SELECT seq FROM messages WHERE id = $1), 0) ORDER BY seq LIMIT $2"""
+SPOTS = """SELECT campaign, domain, state, category, sum(n - gone)::bigint FROM shares
+  GROUP BY campaign, domain, state, category HAVING sum(n - gone) <> 0"""
+AUDIENCE = "SELECT campaign, count(*) FROM audience GROUP BY campaign"
 COUNTERS = "SELECT name, bucket, sum(n)::bigint AS n FROM counters GROUP BY name, bucket HAVING sum(n) <> 0"
 
 _GONE = "NOT EXISTS (SELECT FROM messages WHERE messages"
@@ -58,6 +62,11 @@ class _PostgresSnapshot:
             (row["name"], row["bucket"]): row["n"] for row in await _told(self._connection.fetch(COUNTERS))
         }
 
+    async def campaigns(self) -> Beside | None:
+        spots = await _told(self._connection.fetch(SPOTS))
+        audience = await _told(self._connection.fetch(AUDIENCE))
+        return Beside({Spot(*spot): n for *spot, n in spots}, dict(audience))
+
     async def strays(self, limit: int) -> list[Stray]:
         found: list[Stray] = []
         for kind, query in STRAYS:
@@ -68,7 +77,10 @@ class _PostgresSnapshot:
 
 def _kept(row: Any) -> Kept:
     beside = {name: row[name] for name in BESIDE}
-    return Kept(unpack(row), {**beside, "campaign": beside["campaign"] or None}, row["content"])
+    beside["campaign"] = beside["campaign"] or None
+    if beside["campaign"] is None:
+        del beside["state"]
+    return Kept(unpack(row), beside, row["content"])
 
 
 async def _told(asked: Awaitable[T]) -> T:

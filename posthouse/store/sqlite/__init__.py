@@ -16,6 +16,7 @@ from posthouse.rate import Leased, Rate
 from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
 from posthouse.store.fresh import Fresh
 from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
+from posthouse.store.sqlite.campaigns import SqliteCampaigns
 from posthouse.store.sqlite.contacts import SqliteContacts
 from posthouse.store.sqlite.examine import examine_file
 from posthouse.store.sqlite.keys import SqliteApiKeys
@@ -24,7 +25,9 @@ from posthouse.store.sqlite.suppressions import SqliteSuppressions
 from posthouse.store.sqlite.trail import SqliteTrail
 
 
-class SqliteStore(SqliteApiKeys, SqliteContacts, SqliteSecret, SqliteSuppressions, SqliteTrail):
+class SqliteStore(
+    SqliteApiKeys, SqliteContacts, SqliteCampaigns, SqliteSecret, SqliteSuppressions, SqliteTrail
+):
     """Store and Catalog (see store.base) in the file at `path`. `start` applies missing migrations if `migrating`."""
 
     identity: str
@@ -53,6 +56,7 @@ class SqliteStore(SqliteApiKeys, SqliteContacts, SqliteSecret, SqliteSuppression
         lease: float,
         *,
         lane: Lane | None = None,
+        campaign: str | None = None,
         ids: Sequence[str] | None = None,
         overdue: float = 0.0,
         alone: bool = False,
@@ -62,7 +66,9 @@ class SqliteStore(SqliteApiKeys, SqliteContacts, SqliteSecret, SqliteSuppression
         claimed: list[Message] = []
         for each in LANES if lane is None else (lane,):
             room = limit - len(claimed)
-            claimed += await self._write(messages.claim_due, owner, room, lease, each, overdue, alone)
+            claimed += await self._write(
+                messages.claim_due, owner, room, lease, each, campaign, overdue, alone
+            )
         return claimed
 
     async def lapsed(self, owner: str, limit: int, lease: float) -> list[Message]:

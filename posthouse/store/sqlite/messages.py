@@ -16,14 +16,14 @@ from posthouse.mail.advance import LONELY, Settlement
 from posthouse.mail.message import SECOND, Content, Message
 from posthouse.mail.retry import until
 from posthouse.store.base import BODY_SHOWN, Draft, Key, Saved
-from posthouse.store.sqlite.statements import LOAD, execute_rows, json_text, load, load_ids, update
+from posthouse.store.sqlite.statements import LOAD, execute_rows, json_text, load, load_ids, state_of, update
 from posthouse.store.tally import Tally, before
 
 SMALL = 16_384
 """Bytes of a content that lists read whole."""
 
 INSERT_MESSAGES = """
-INSERT INTO messages (seq, id, created_at, status, lane, campaign, due_at, owner, expires_at, losses, record)
+INSERT INTO messages (seq, id, created_at, status, state, lane, campaign, due_at, owner, expires_at, losses, record)
 VALUES {rows}"""
 INSERT_CONTENTS = "INSERT INTO contents (seq, shown, data) VALUES {rows}"
 REWRITE_CONTENT = "UPDATE contents SET shown = ?, data = ? WHERE seq = ?"
@@ -32,12 +32,17 @@ INSERT_TAGS = "INSERT OR IGNORE INTO tags (tag, seq) VALUES {rows}"
 INSERT_KEYS = "INSERT OR REPLACE INTO keys (scope, key, id, fingerprint, expires_at) VALUES {rows}"
 COUNT = """
 INSERT INTO counters (name, bucket, n) VALUES {rows} ON CONFLICT (name, bucket) DO UPDATE SET n = n + excluded.n"""
+SHARE = """
+INSERT INTO shares (campaign, domain, state, category, n, gone) VALUES {rows}
+ON CONFLICT (campaign, domain, state, category) DO UPDATE SET n = n + excluded.n, gone = gone + excluded.gone"""
+REOPEN = "UPDATE campaigns SET completed_at = NULL WHERE id = ?"
 
 _DUE = """
 (SELECT seq, record FROM messages INDEXED BY messages_due
- WHERE lane = ? AND campaign = '' AND due_at IS NOT NULL AND due_at <= ? AND owner IS NULL AND losses {losses} ?
-   AND expires_at > ?
- ORDER BY due_at LIMIT ?)"""
+ WHERE NOT EXISTS (SELECT 1 FROM campaigns WHERE id = :campaign AND phase <> 'running')
+   AND lane = :lane AND campaign = :campaign AND due_at IS NOT NULL AND due_at <= :due AND owner IS NULL AND losses {losses} :lonely
+   AND expires_at > :now
+ ORDER BY due_at LIMIT :limit)"""
 CLAIM = f"{LOAD} {_DUE.format(losses='<')}"
 CLAIM_ALONE = f"{LOAD} {_DUE.format(losses='>=')}"
 CLAIM_IDS = f"""{LOAD}
@@ -69,7 +74,7 @@ def save(connection: Connection, drafts: Sequence[Draft]) -> list[Saved]:
         if known is not None:
             saved.append(_repeated(draft, *known))
             continue
-        advance.accept(draft.message, at, draft.expire, after=last)
+        advance.accept(draft.message, at, draft.expire, after=last, suppressed=draft.suppressed)
         last = draft.message.created_at
         new.append(draft)
         saved.append(Saved(draft.message))
@@ -80,12 +85,26 @@ def save(connection: Connection, drafts: Sequence[Draft]) -> list[Saved]:
 
 
 def claim_due(
-    connection: Connection, owner: str, limit: int, lease: float, lane: str, overdue: float, alone: bool
+    connection: Connection,
+    owner: str,
+    limit: int,
+    lease: float,
+    lane: str,
+    campaign: str | None,
+    overdue: float,
+    alone: bool,
 ) -> list[Message]:
-    """Leases the oldest that are due in a lane."""
+    """Leases the oldest that are due in a lane, of a campaign or of none."""
     at = now()
-    due = at - round(overdue * SECOND)
-    rows = load(connection, CLAIM_ALONE if alone else CLAIM, (lane, due, LONELY, at, limit))
+    asked = {
+        "lane": lane,
+        "campaign": campaign or "",
+        "due": at - round(overdue * SECOND),
+        "lonely": LONELY,
+        "now": at,
+        "limit": limit,
+    }
+    rows = load(connection, CLAIM_ALONE if alone else CLAIM, asked)
     return _lease(connection, rows, owner, lease, at)
 
 
@@ -171,6 +190,8 @@ def retry(connection: Connection, id: str, expire: float) -> Message | None:
     found = load_ids(connection, [id])
     if found and connection.execute("SELECT 1 FROM contents WHERE seq = ?", (found[id][0],)).fetchone():
         change(connection, list(found.values()), lambda message: advance.retry(message, now(), expire))
+        if found[id][1].campaign and found[id][1].open:
+            connection.execute(REOPEN, (found[id][1].campaign,))
     return found[id][1] if found else None
 
 
@@ -209,6 +230,8 @@ def change(
 def count(connection: Connection, tally: Tally) -> None:
     """Adds a tally to the counters."""
     execute_rows(connection, COUNT, [(name, bucket, n) for (name, bucket), n in tally.sums.items() if n])
+    spots = [(*spot, n, 0) for spot, n in tally.spots.items() if n]
+    execute_rows(connection, SHARE, spots + [(*spot, 0, n) for spot, n in tally.gone.items()])
 
 
 def _known_keys(
@@ -262,6 +285,7 @@ def _message_row(seq: int, m: Message) -> tuple[Any, ...]:
         m.id,
         m.created_at,
         m.status,
+        state_of(m),
         m.lane,
         m.campaign or "",
         m.due_at,

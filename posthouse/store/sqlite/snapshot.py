@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from posthouse.store.base import Kept, Snapshot, Stray
+from posthouse.store.base import Beside, Kept, Snapshot, Stray
 from posthouse.store.sqlite.messages import now
 from posthouse.store.sqlite.statements import decode_record
 from posthouse.store.sqlite.writer import away, connect
+from posthouse.store.tally import Spot
 
-BESIDE = ("created_at", "status", "lane", "campaign", "due_at", "owner", "expires_at", "losses")
+BESIDE = ("created_at", "status", "state", "lane", "campaign", "due_at", "owner", "expires_at", "losses")
 """The columns of `messages` that repeat an attribute of the record."""
 
 WALK = f"""
@@ -57,6 +58,9 @@ class _SqliteSnapshot:
     async def counters(self) -> dict[tuple[str, int], int]:
         return await self._ask(_counters)
 
+    async def campaigns(self) -> Beside | None:
+        return await self._ask(_campaigns)
+
     async def strays(self, limit: int) -> list[Stray]:
         return await self._ask(_strays, limit)
 
@@ -84,13 +88,24 @@ def _walk(connection: sqlite3.Connection, after: str | None, limit: int) -> list
 
 
 def _kept(record: str, content: int, *columns: Any) -> Kept:
-    beside = dict(zip(BESIDE, columns, strict=True))
-    return Kept(decode_record(record), {**beside, "campaign": beside["campaign"] or None}, bool(content))
+    beside: dict[str, Any] = dict(zip(BESIDE, columns, strict=True))
+    beside["campaign"] = beside["campaign"] or None
+    if beside["campaign"] is None:
+        del beside["state"]
+    return Kept(decode_record(record), beside, bool(content))
 
 
 def _counters(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
     rows = connection.execute("SELECT name, bucket, n FROM counters WHERE n <> 0")
     return {(name, bucket): n for name, bucket, n in rows}
+
+
+def _campaigns(connection: sqlite3.Connection) -> Beside:
+    spots = connection.execute(
+        "SELECT campaign, domain, state, category, n - gone FROM shares WHERE n <> gone"
+    )
+    audience = connection.execute("SELECT campaign, count(*) FROM audience GROUP BY campaign")
+    return Beside({Spot(*spot): n for *spot, n in spots}, dict(audience))
 
 
 def _strays(connection: sqlite3.Connection, limit: int) -> list[Stray]:

@@ -5,7 +5,7 @@ event loop each time. So rows go in by multi-row VALUES and come out joined into
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,8 +24,8 @@ LOAD = "SELECT '[' || ifnull(group_concat('[' || seq || ',' || record || ']'), '
 BY_ID = f"{LOAD} messages WHERE id IN (SELECT value FROM json_each(?))"
 
 UPDATE = """
-WITH new (seq, status, due_at, owner, expires_at, losses, record) AS (VALUES {rows})
-UPDATE messages SET status = new.status, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
+WITH new (seq, status, state, due_at, owner, expires_at, losses, record) AS (VALUES {rows})
+UPDATE messages SET status = new.status, state = new.state, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
   losses = new.losses, record = new.record
 FROM new WHERE messages.seq = new.seq"""
 
@@ -46,7 +46,9 @@ def _with_rows(sql: str, rows: int, columns: int) -> str:
     return sql.format(rows=",".join([row] * rows))
 
 
-def load(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> list[tuple[int, Message]]:
+def load(
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] | Mapping[str, Any]
+) -> list[tuple[int, Message]]:
     """The (seq, Message) pairs of a statement that begins with LOAD."""
     (text,) = connection.execute(sql, parameters).fetchone()
     return _ROWS.decode(text)
@@ -63,8 +65,16 @@ def update(connection: sqlite3.Connection, rows: Sequence[tuple[int, Message]]) 
     execute_rows(
         connection,
         UPDATE,
-        [(seq, m.status, m.due_at, m.owner, m.expires_at, m.losses, json_text(m)) for seq, m in rows],
+        [
+            (seq, m.status, state_of(m), m.due_at, m.owner, m.expires_at, m.losses, json_text(m))
+            for seq, m in rows
+        ],
     )
+
+
+def state_of(message: Message) -> str:
+    """What the column `state` says."""
+    return "" if message.campaign is None else message.state
 
 
 def json_text(value: Any) -> str:

@@ -45,8 +45,11 @@ def listed(**asked: Any) -> Ask:
 BODY = retention.Body(1, "a", 10, b"")
 
 QUESTIONS: dict[str, tuple[Ask, str]] = {
-    "claim": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, False), "messages_due (lane=?"),
-    "claim alone": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", 0.0, True), "messages_due (lane=?"),
+    "claim": (lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", None, 0.0, False), "messages_due (lane=?"),
+    "claim alone": (
+        lambda c: messages.claim_due(c, "w", 9, 9.0, "bulk", "c", 0.0, True),
+        "messages_due (lane=?",
+    ),
     "claim ids": (lambda c: messages.claim_ids(c, "w", 9, 9.0, ["a"]), "(id=?)"),
     "take lapsed": (lambda c: messages.lapsed(c, "w", 9.0, ["a"]), "(id=?)"),
     "take expired": (lambda c: messages.expired(c, "w", 9.0, ["a"]), "(id=?)"),
@@ -95,7 +98,11 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "status and tag": (listed(tag="t", status="SENT"), "COVERING INDEX messages_status (status=? AND seq"),
     "status and time": (listed(status="SENT", until=1), "messages_status (status=? AND seq"),
     "campaign": (listed(campaign="c"), "messages_campaign (campaign=?"),
-    "campaign and status": (listed(campaign="c", status="SENT"), "messages_campaign (campaign=?"),
+    "campaign and status": (
+        listed(campaign="c", status="SENT"),
+        "messages_campaign (campaign=? AND state=? AND seq",
+    ),
+    "campaign and tag": (listed(campaign="c", tag="t"), "messages_campaign (campaign=? AND state=?"),
     "since": (listed(since=1), "messages_created (created_at>?)"),
     "until": (listed(until=1), "messages_created (created_at>?)"),
 }

@@ -13,7 +13,7 @@ from posthouse.store.sqlite.walks import STRIDES, newest, walks
 from posthouse.store.sqlite.writer import connect
 
 MAILS = 20_000
-ROW = "INSERT INTO messages VALUES (?, ?, 0, ?, 'bulk', ?, NULL, NULL, 0, 0, '')"
+ROW = "INSERT INTO messages VALUES (?, ?, 0, ?, 'bulk', ?, NULL, NULL, 0, 0, '', ?)"
 
 
 def kinds(seq: int) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def kinds(seq: int) -> dict[str, Any]:
     chance = random.Random(seq)
     return {
         "status": "FAILED" if seq % 2 else "SENT",
+        "state": ("bounced", "failed")[seq % 4 // 2] if seq % 2 else ("sent", "delivered")[seq % 4 // 2],
         "campaign": "spring" if seq % 5 == 0 else "",
         "tags": {"never" if seq % 2 == 0 else "odd", *(["often"] if chance.random() < 0.5 else [])},
         "recipients": {"all@x.example", *(["rare@x.example"] if seq % 3333 == 7 else [])},
@@ -35,7 +36,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connectio
     connection.execute("BEGIN")
     for seq in range(1, MAILS + 1):
         kind = kinds(seq)
-        connection.execute(ROW, (seq, f"id{seq}", kind["status"], kind["campaign"]))
+        state = kind["state"] if kind["campaign"] else ""
+        connection.execute(ROW, (seq, f"id{seq}", kind["status"], kind["campaign"], state))
         connection.executemany("INSERT INTO tags VALUES (?, ?)", [(tag, seq) for tag in kind["tags"]])
         connection.executemany(
             "INSERT INTO recipients VALUES (?, ?)", [(to, seq) for to in kind["recipients"]]
@@ -71,6 +73,12 @@ def all_found(connection: sqlite3.Connection, query: Query, low: int, high: int)
         {"recipient": "rare@x.example", "tag": "never"},
         {"recipient": "all@x.example", "campaign": "spring", "tag": "often", "status": "FAILED"},
         {"recipient": "nobody@x.example", "status": "SENT"},
+        {"campaign": "spring"},
+        {"campaign": "spring", "status": "SENT"},
+        {"campaign": "spring", "state": "bounced"},
+        {"campaign": "spring", "state": "bounced", "status": "SENT"},
+        {"campaign": "spring", "state": "failed", "tag": "often"},
+        {"campaign": "autumn", "state": "failed"},
         {"tag": "often"},
         {},
     ],
@@ -83,6 +91,7 @@ def test_every_record_is_found_once_in_order(
         return (
             asked.get("status") in (None, kind["status"])
             and asked.get("campaign") in (None, kind["campaign"])
+            and asked.get("state") in (None, kind["state"])
             and ("tag" not in asked or asked["tag"] in kind["tags"])
             and ("recipient" not in asked or asked["recipient"] in kind["recipients"])
         )

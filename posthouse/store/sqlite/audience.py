@@ -1,0 +1,108 @@
+"""The audience of a campaign in the SQLite file: frozen, then made messages of, in slices that hold the lock for a few
+milliseconds. A reader looks for the next slice and its mail is made before the writer takes them; whom another process
+took meanwhile it leaves out.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from posthouse.mail.campaign import Campaign, Person
+from posthouse.mail.suppression import Suppression
+from posthouse.store.base import Draft
+from posthouse.store.campaign import (
+    gives_people,
+    key_of,
+    pack_people,
+    person_of,
+    row_of,
+    takes_people,
+    text,
+    unpack_people,
+)
+from posthouse.store.catalog.campaigns import Slice
+from posthouse.store.sqlite import messages
+from posthouse.store.sqlite.kept import kept, rewrite
+from posthouse.store.sqlite.statements import execute_rows
+from posthouse.store.sqlite.suppressions import suppressed
+from posthouse.store.tally import Tally
+
+Connection = sqlite3.Connection
+
+PART = 500
+"""People that are frozen in one transaction."""
+ENLISTED = 100
+"""People that messages are made of in one transaction."""
+
+GIVE = "INSERT OR REPLACE INTO given (campaign, slice, people) VALUES (?, ?, ?)"
+GIVEN = "SELECT slice, people FROM given WHERE campaign = ? ORDER BY slice LIMIT 1"
+FORGET_GIVEN = "DELETE FROM given WHERE campaign = ? AND slice = ?"
+FREEZE = "INSERT OR IGNORE INTO audience (campaign, email, address, name, roles, variables) VALUES {rows}"
+WAITING = "SELECT address, name, roles, variables FROM audience WHERE campaign = ? ORDER BY email LIMIT ?"
+TAKE = "DELETE FROM audience WHERE campaign = ? AND email IN (SELECT value FROM json_each(?)) RETURNING email"
+ANY = "SELECT 1 FROM audience WHERE campaign = ? LIMIT 1"
+
+
+def give(connection: Connection, id: str, number: int, people: Sequence[Person]) -> None:
+    """Keeps some that were given with a campaign, until they are frozen."""
+    connection.execute(GIVE, (id, number, pack_people(people)))
+
+
+def freeze(connection: Connection, id: str, people: Sequence[Person], last: bool) -> int:
+    """See the port."""
+    found = kept(connection, id)
+    if found is None or not takes_people(found[0]):
+        return 0
+    new = _add(connection, id, people)
+    if last:
+        rewrite(connection, msgspec.structs.replace(found[0], frozen=True))
+    return new
+
+
+def freeze_kept(connection: Connection, id: str) -> Slice:
+    """See the port."""
+    row = connection.execute(GIVEN, (id,)).fetchone()
+    if row is None:
+        freeze(connection, id, [], last=True)
+        return "done"
+    freeze(connection, id, unpack_people(row[1]), last=False)
+    connection.execute(FORGET_GIVEN, (id, row[0]))
+    return "more"
+
+
+def waiting(
+def waiting(
+    connection: Connection, id: str, limit: int
+) -> tuple[Campaign, list[Person], dict[str, Suppression]] | None:
+    """A campaign, the next of its audience, and which of their keys are not to be mailed."""
+    found = kept(connection, id)
+    people = [person_of(*row) for row in connection.execute(WAITING, (id, min(limit, ENLISTED)))]
+    keys = [key_of(person) for person in people]
+    return found and (found[0], people, suppressed(connection, keys, "bulk", messages.now()))
+
+
+def enlist(connection: Connection, id: str, drafts: Mapping[str, Draft]) -> Slice:
+    """Takes these from the audience and saves their mail."""
+    taken = {key for (key,) in connection.execute(TAKE, (id, text(list(drafts)))).fetchall()}
+    messages.save(connection, [draft for key, draft in drafts.items() if key in taken])
+    _count(connection, id, -len(taken))
+    found = kept(connection, id)
+    if found is None or not gives_people(found[0]) or connection.execute(ANY, (id,)).fetchone():
+        return "more"
+    rewrite(connection, msgspec.structs.replace(found[0], ready=True))
+    return "done"
+
+
+def _add(connection: Connection, id: str, people: Sequence[Person]) -> int:
+    before = connection.total_changes
+    execute_rows(connection, FREEZE, [(id, *row_of(person)) for person in people])
+    new = connection.total_changes - before
+    _count(connection, id, new)
+    return new
+
+
+def _count(connection: Connection, id: str, n: int) -> None:
+    tally = Tally()
+    tally.frozen(id, n)
+    messages.count(connection, tally)
