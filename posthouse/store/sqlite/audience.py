@@ -72,7 +72,6 @@ def freeze_kept(connection: Connection, id: str) -> Slice:
 
 
 def waiting(
-def waiting(
     connection: Connection, id: str, limit: int
 ) -> tuple[Campaign, list[Person], dict[str, Suppression]] | None:
     """A campaign, the next of its audience, and which of their keys are not to be mailed."""
