@@ -26,18 +26,21 @@ from posthouse.store.base import Store
 LATE = 10.0
 """Seconds after which an event that was told is settled, too."""
 LOOK = 1.0
-"""Seconds between two looks at the records."""
+"""Seconds after which a record is first looked at; then it has twice that, and so on."""
+LEASE_PART = 4
+"""It is looked at as often as this within a lease, at least: each look renews what is still leased."""
 
 Tell = Callable[[Sequence[EmailStatusEvent]], Awaitable[None]]
 """Keeps events in the queue, or raises QueueAway."""
 
 
 class _Entry:
-    """An outcome on its way: `message` is the record as it will be; `told_at` is on elapsed_clock."""
+    """An outcome on its way: `message` is the record as it will be; `told_at` and `look_at` are on elapsed_clock."""
 
     def __init__(self, message: Message, settlement: Settlement, event: EmailStatusEvent) -> None:
         self.message, self.settlement, self.event = message, settlement, event
         self.told_at: float | None = None
+        self.look_at = 0.0
         self.let_go = self.settling = False
 
 
@@ -111,26 +114,35 @@ class Announcer:
             self._log.exception("status events stumbled")
             self._settle(batch)
         else:
+            now = elapsed_clock()
             for entry in batch:
-                entry.told_at = elapsed_clock()
+                entry.told_at, entry.look_at = now, now + self._wait(0.0)
             self._let_go([(entry, entry.message) for entry in batch])
 
     async def _look(self) -> None:
         """While anything is announced, asks whether it is still ours: who keeps the records ends our lease."""
         try:
             while self._open:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(self._wait(0.0))
+                now = elapsed_clock()
+                told = [each for each in self._open.values() if each.told_at is not None]
                 with contextlib.suppress(StoreAway):
-                    await self._check([entry for entry in self._open.values() if entry.told_at is not None])
+                    await self._check([entry for entry in told if entry.look_at <= now], now)
         finally:
             self._looking = None
 
-    async def _check(self, told: list[_Entry]) -> None:
+    async def _check(self, told: list[_Entry], now: float) -> None:
         ids = [entry.message.id for entry in told]
         held = set(await self._store.renew(self._owner, ids, self._lease)) if ids else set[str]()
         self._close([entry for entry in told if entry.message.id not in held])
-        late = elapsed_clock() - LATE
-        self._settle([each for each in told if each.message.id in held and (each.told_at or 0.0) <= late])
+        left = [entry for entry in told if entry.message.id in held]
+        for entry in left:
+            entry.look_at = now + self._wait(now - (entry.told_at or now))
+        self._settle([entry for entry in left if (entry.told_at or 0.0) <= now - LATE])
+
+    def _wait(self, age: float) -> float:
+        """Until the next look at what was told so long ago."""
+        return min(max(age, LOOK), self._lease / LEASE_PART, max(LATE - age, LOOK))
 
     def _settle(self, entries: Iterable[_Entry]) -> None:
         for entry in entries:

@@ -83,8 +83,9 @@ class Worker:
         taken, left = Taken(), list(hint.ids)
         while True:
             room = await self._hands.wait_for_room(hint.lane)
+            some = left[:room]
             try:
-                leased = await self._hands.claim(hint.lane, room, ids=left or None)
+                leased = await self._hands.claim(hint.lane, room, ids=some or None)
             except StoreAway as error:
                 self._second.store_away(error, "claim")
                 await asyncio.sleep(TURN)
@@ -93,8 +94,8 @@ class Worker:
             taken.leased(held)
             if hint.ids:
                 self._hands.acks(held, taken)
-            left = [id for id in left if id not in leased]
-            if not left or len(leased) < room:
+            left = left[room:]
+            if not left and (hint.ids or len(leased) < room):
                 return taken
 
 

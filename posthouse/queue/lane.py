@@ -14,6 +14,8 @@ from posthouse.queue.base import Handler, Hint, Taken
 
 AGAIN = 1.0
 """Seconds before a store that was away is asked again."""
+ENOUGH = 128
+"""Ids that make a call worth its while: with more of them it is only longer."""
 
 
 class LaneQueue:
@@ -52,10 +54,12 @@ class LaneQueue:
                         future.set_result(taken)
 
     def _next_batch(self) -> list[tuple[Hint, asyncio.Future[Taken]]]:
-        """All that wait, as far as they are of one kind: with ids or without."""
+        """Those that wait, as far as they are of one kind (with ids or without), and until it is enough."""
         batch = [self._waiting.popleft()]
-        while self._waiting and bool(self._waiting[0][0].ids) == bool(batch[0][0].ids):
+        count = len(batch[0][0].ids)
+        while self._waiting and count < ENOUGH and bool(self._waiting[0][0].ids) == bool(batch[0][0].ids):
             batch.append(self._waiting.popleft())
+            count += len(batch[-1][0].ids)
         if not self._waiting:
             self._more.clear()
         return batch
