@@ -9,10 +9,10 @@ import pytest
 from posthouse.mail.identity import message_id
 from posthouse.store.base import EVENT, PageTooFar, Query, StoreUnfit
 from posthouse.store.elasticsearch import ElasticsearchStore, pages
-from posthouse.store.elasticsearch.connection import Refused
+from posthouse.store.elasticsearch.request import Refused
 from posthouse.store.migrate import SchemaMismatch
 from posthouse.testing.store import StoreContract
-from posthouse.testing.store_mail import LONG, draft, everything, key, saved
+from posthouse.testing.store_mail import ACCEPTED, LONG, draft, everything, key, said, saved
 from posthouse.testing.store_save import Reopen
 
 
@@ -102,6 +102,29 @@ async def test_two_processes_share_the_work(elasticsearch: str) -> None:
         claims = [store.claim(f"worker {n}", 10, LONG) for n, store in enumerate((one, two, one, two))]
         got = [message.id for claimed in await asyncio.gather(*claims) for message in claimed]
         assert len(got) == len(set(got)) == 40
+    finally:
+        await asyncio.gather(one.stop(), two.stop())
+
+
+async def test_what_another_process_did_counts_though_this_one_wrote_last(elasticsearch: str) -> None:
+    """A process remembers what it wrote; nothing follows from that before Elasticsearch says that it still stands."""
+    one, two = (ElasticsearchStore(elasticsearch, migrating=True) for _ in range(2))
+    await asyncio.gather(one.start(), two.start())
+    try:
+        (mail,) = await saved(one, 1)
+        (leased,) = await two.claim("other", 1, LONG, ids=[mail.id])
+        assert await one.claim("worker", 1, LONG, ids=[mail.id]) == []
+        assert await one.renew("worker", [mail.id], LONG) == []
+        assert await one.renew("other", [mail.id], LONG) == [mail.id]
+        await two.release([(mail.id, leased.fence)], 0.0)
+        (again,) = await one.claim("worker", 1, LONG, ids=[mail.id])
+        assert (again.fence, again.owner) == (leased.fence + 1, "worker")
+        await two.release([(mail.id, again.fence)], 0.0)
+        assert await one.renew("worker", [mail.id], LONG) == []
+        assert await two.settle([said(again, ACCEPTED)]) == [None]
+        (third,) = await two.claim("other", 1, LONG, ids=[mail.id])
+        assert [each and each.state for each in await one.settle([said(third, ACCEPTED)])] == ["sent"]
+        assert await two.renew("other", [mail.id], LONG) == []
     finally:
         await asyncio.gather(one.stop(), two.stop())
 

@@ -18,7 +18,8 @@ from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Sna
 from posthouse.store.elasticsearch import change, notices, pages, prune, rates, save, schema, snapshot, sweep
 from posthouse.store.elasticsearch.address import parse
 from posthouse.store.elasticsearch.clock import own
-from posthouse.store.elasticsearch.connection import Connections, Session
+from posthouse.store.elasticsearch.connection import Connections
+from posthouse.store.elasticsearch.session import Session
 from posthouse.store.fresh import Fresh
 
 SWEEP_EVERY = 20.0

@@ -12,17 +12,23 @@ from posthouse.mail import advance
 from posthouse.mail.advance import LONELY, Settlement
 from posthouse.mail.message import SECOND, Content, Lane, Message
 from posthouse.mail.retry import until
-from posthouse.store.elasticsearch.connection import Item, Session
+from posthouse.store.elasticsearch.recent import Version, Written
 from posthouse.store.elasticsearch.records import (
-    RECORD,
+    READ,
     UNREAD,
     Found,
-    changed,
     contents,
     found,
+    moving,
+    pack,
+    remembered,
     subject,
     text,
+    update,
+    whole,
 )
+from posthouse.store.elasticsearch.records import read as as_read
+from posthouse.store.elasticsearch.session import Item, Session
 
 Change = Callable[[Found, int], bool]
 """Changes a record as it was read, at a time of the store's clock; False where nothing is to be written."""
@@ -74,7 +80,7 @@ async def claim(
         def asked(at: int, lane: Lane = lane) -> list[dict[str, Any]]:
             return [due(at - round(overdue * SECOND)), *ready(lane, at, campaign, alone)]
 
-        claimed += await _take(session, asked, owner, limit - len(claimed), lease)
+        claimed += await _take(session, asked, owner, limit - len(claimed), lease, overdue)
     return claimed
 
 
@@ -83,13 +89,16 @@ async def claim_ids(
 ) -> list[Message]:
     """Leases those of `ids` that are due and free, the oldest first."""
     claimed: list[Message] = []
-    while limit > len(claimed):
-        at = session.clock.now()
-        waiting = [each for each in await read(session, ids) if _is_ready(each.message, at)]
-        if not waiting:
-            break
+    left: Sequence[str] = ids
+    while left and limit > len(claimed):
+        records = await current(session, left)
+        waiting, others = _parted(records, lambda each: _is_ready(each.message, session.clock.now()))
         waiting.sort(key=lambda each: (each.message.due_at or 0, each.message.created_at, each.message.id))
-        claimed += await _lease(session, waiting[: limit - len(claimed)], owner, lease)
+        taken = waiting[: limit - len(claimed)]
+        won = await _lease(session, taken, owner, lease)
+        claimed += won
+        lost = {each.message.id for each in taken} - {message.id for message in won}
+        left = [*lost, *await _outdated(session, others)]
     return claimed
 
 
@@ -167,6 +176,8 @@ async def keep(session: Session, rendered: Sequence[tuple[str, int, Content]]) -
         for id, content in good.items()
     ]
     await session.bulk(items)
+    for id in good:
+        session.recent.drop(id)
     return list(good)
 
 
@@ -181,10 +192,22 @@ async def retry(session: Session, id: str, expire: float) -> Message | None:
     return (await change(session, [id], again) or unchanged).get(id)
 
 
+async def current(session: Session, ids: Iterable[str]) -> list[Found]:
+    """The records of these ids: as this process wrote them last, the others as they stand now."""
+    records: list[Found] = []
+    left: list[str] = []
+    for id in ids:
+        written = session.recent.get(id)
+        if written is None:
+            left.append(id)
+        else:
+            records.append(remembered(written))
+    return records + await read(session, left)
+
+
 async def read(session: Session, ids: Iterable[str]) -> list[Found]:
     """The records of these ids as they stand now."""
-    documents = await session.get(session.messages, list(ids), ",".join(RECORD))
-    return [found(document) for document in documents.values()]
+    return [as_read(each) for each in await session.read(session.messages, ids, READ)]
 
 
 async def change(
@@ -198,23 +221,64 @@ async def change(
     goes with the first write, and `done` then holds what became of it."""
     written: dict[str, Message] = {}
     tried: dict[str, Message] = {}
-    left = list(dict.fromkeys(ids))
+    left: Sequence[str] = list(dict.fromkeys(ids))
     while left or beside:
-        records = await read(session, left)
+        records = await current(session, left)
         written |= {
             each.message.id: each.message for each in records if tried.get(each.message.id) == each.message
         }
-        records = [
-            each for each in records if each.message.id not in written and decide(each, _at(session, each))
-        ]
-        tried = {each.message.id: each.message for each in records}
-        results = await session.bulk([*_items(session, records), *beside])
+        records = [each for each in records if each.message.id not in written]
+        wanted, others = _parted(records, lambda each: decide(each, _at(session, each)))
+        left = await _outdated(session, others)
+        tried = {each.message.id: each.message for each in wanted}
+        results = await _write(session, wanted, beside)
         if done is not None:
-            done += results[len(records) :]
+            done += map(bool, results[len(wanted) :])
         beside = ()
-        left = [each.message.id for each, ok in zip(records, results, strict=False) if not ok]
-        written |= {each.message.id: each.message for each in records if each.message.id not in left}
+        for each, ok in zip(wanted, results, strict=False):
+            if ok:
+                written[each.message.id] = each.message
+            else:
+                left.append(each.message.id)
     return written
+
+
+def _parted(records: Iterable[Found], which: Callable[[Found], bool]) -> tuple[list[Found], list[Found]]:
+    """Those that it is true of, and the others."""
+    parts: tuple[list[Found], list[Found]] = ([], [])
+    for each in records:
+        parts[not which(each)].append(each)
+    return parts
+
+
+async def _outdated(session: Session, records: Iterable[Found]) -> list[str]:
+    """Those that were only remembered, and have been changed by others since."""
+    return await session.outdated(
+        {each.message.id: each.seen for each in records if each.remembered is not None}
+    )
+
+
+async def _write(
+    session: Session, records: Sequence[Found], beside: Sequence[Item] = ()
+) -> list[Version | None]:
+    """Writes them where they still have the version they were read in."""
+    packed = [pack(each.message) for each in records]
+    items = [_item(session, each, record) for each, record in zip(records, packed, strict=True)]
+    results = await session.bulk([*items, *beside])
+    for each, record, version in zip(records, packed, results, strict=False):
+        if version is None or each.remembered is None:
+            session.recent.drop(each.message.id)
+        else:
+            session.recent.put(each.message.id, Written(record, each.remembered.fixed, each.heard, version))
+    return results
+
+
+def _item(session: Session, each: Found, record: bytes) -> Item:
+    """All of the document where it is known; to change a part of it costs the server three times as much."""
+    new = moving(each.message, record, each.heard)
+    if each.remembered is None:
+        return Item("update", session.messages, each.message.id, update(new), each.seen)
+    return Item("index", session.messages, each.message.id, whole(each.remembered.fixed, new), each.seen)
 
 
 def _at(session: Session, each: Found) -> int:
@@ -228,8 +292,10 @@ async def _take(
     owner: str,
     limit: int,
     lease: float,
+    overdue: float = 0.0,
 ) -> list[Message]:
-    """Leases the oldest of what a search finds; searches again where others were quicker."""
+    """Leases the oldest of what a search finds; searches again where others were quicker. What has been due for `overdue`
+    seconds was written then, or soon after: a refresh may be half as old."""
     taken: list[Message] = []
     while limit > len(taken):
         body = {
@@ -240,7 +306,7 @@ async def _take(
             "seq_no_primary_term": True,
             "track_total_hits": False,
         }
-        answer = await session.search(session.messages, body)
+        answer = await session.search(session.messages, body, overdue / 2)
         candidates = [found(hit) for hit in answer["hits"]["hits"]]
         if not candidates:
             break
@@ -252,7 +318,7 @@ async def _lease(session: Session, records: Sequence[Found], owner: str, lease: 
     """Those of them that nobody else changed meanwhile."""
     for each in records:
         advance.claim(each.message, owner, until(session.clock.now(), lease))
-    won = await session.bulk(_items(session, records))
+    won = await _write(session, records)
     lost = {each.message.id: each.message for each, ok in zip(records, won, strict=True) if not ok}
     again = await read(session, lost)
     ours = {each.message.id for each in again if each.message == lost[each.message.id]}
@@ -267,10 +333,3 @@ def _is_ready(message: Message, at: int) -> bool:
         and message.losses < LONELY
         and message.expires_at > at
     )
-
-
-def _items(session: Session, records: Sequence[Found]) -> list[Item]:
-    return [
-        Item("update", session.messages, each.message.id, changed(each.message, each.heard), each.seen)
-        for each in records
-    ]

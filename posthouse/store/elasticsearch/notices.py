@@ -21,9 +21,9 @@ from posthouse.mail.retry import until
 from posthouse.store.base import NOTICE_SECONDS, PROVIDER, Heard
 from posthouse.store.elasticsearch.change import change, read
 from posthouse.store.elasticsearch.change import settle as settle_messages
-from posthouse.store.elasticsearch.connection import Item, Session
 from posthouse.store.elasticsearch.records import Found, text, time
 from posthouse.store.elasticsearch.save import key_id
+from posthouse.store.elasticsearch.session import Item, Session
 
 REMEMBERED = 50
 """Notices that a record remembers as applied."""

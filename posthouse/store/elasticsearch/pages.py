@@ -14,8 +14,8 @@ from posthouse.mail.retention import precedes
 from posthouse.store.base import Listed, Overview, Page, PageTooFar, Query, Totals, UnknownCursor, Waiting
 from posthouse.store.content import decode, listed
 from posthouse.store.elasticsearch.change import FREE, IN_NO_CAMPAIGN, due, ready
-from posthouse.store.elasticsearch.connection import Session
 from posthouse.store.elasticsearch.records import text, unpack
+from posthouse.store.elasticsearch.session import Session
 
 ROWS = 10_000
 """How many rows Elasticsearch counts off (index.max_result_window)."""

@@ -14,9 +14,9 @@ import msgspec
 from posthouse.mail.message import SECOND, Message
 from posthouse.mail.retention import head, may_go
 from posthouse.store.content import decode, encode
-from posthouse.store.elasticsearch.connection import Item, Session
 from posthouse.store.elasticsearch.pages import whole
 from posthouse.store.elasticsearch.records import RECORD, Found, found, text, time
+from posthouse.store.elasticsearch.session import Item, Session
 
 SLICE = 100
 _GOING, _GONE = (

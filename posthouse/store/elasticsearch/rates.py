@@ -7,7 +7,7 @@ import msgspec
 
 from posthouse.mail.message import SECOND
 from posthouse.rate import Leased, Rate, Window, take
-from posthouse.store.elasticsearch.connection import Item, Session
+from posthouse.store.elasticsearch.session import Item, Session
 
 
 async def lease_rate(session: Session, name: str, wanted: int, rate: Rate) -> Leased:

@@ -9,6 +9,8 @@ import msgspec
 
 from posthouse.mail.message import Content, HistoryEntry, Message, Recipient
 from posthouse.store.content import encode
+from posthouse.store.elasticsearch.recent import Version, Written
+from posthouse.store.elasticsearch.session import Document
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Message)
@@ -21,20 +23,44 @@ UNREAD = "variables"
 """What is never read back."""
 RECORD = ["record", "heard", "body"]
 """What a change reads."""
+READ = f"_source_includes={','.join(RECORD)}"
+"""The same as an option of a read."""
 
 
 class Found(NamedTuple):
-    """A record, the version it was read in (_seq_no, _primary_term), the notices that were applied to it last, and whether
-    its body is still whole."""
+    """A record, the version it was read in, the notices that were applied to it last, and whether its body is still whole.
+    What was `remembered` of it also has what of its document never changes."""
 
     message: Message
-    seen: tuple[int, int]
+    seen: Version
     heard: list[str]
     whole: bool
+    remembered: Written | None = None
+
+
+class _Source(msgspec.Struct, frozen=True):
+    record: str
+    body: str
+    heard: list[str] | None = None
+
+
+_source = msgspec.json.Decoder(_Source).decode
+
+
+def read(document: Document) -> Found:
+    """What a read of RECORD gave."""
+    source = _source(document.source)
+    message = _DECODER.decode(base64.b64decode(source.record))
+    return Found(message, document.seen, source.heard or [], source.body == "whole")
+
+
+def remembered(written: Written) -> Found:
+    """What this process wrote last; nothing took its body since, or this version would not stand."""
+    return Found(_DECODER.decode(written.record), written.seen, list(written.heard), True, written)
 
 
 def found(document: Mapping[str, Any]) -> Found:
-    """A document of a get or of a search that asks for the version."""
+    """A document of a search that asks for the version."""
     source = document["_source"]
     seen = document["_seq_no"], document["_primary_term"]
     return Found(unpack(source), seen, source.get("heard") or [], source["body"] == "whole")
@@ -45,9 +71,9 @@ def unpack(source: Mapping[str, Any]) -> Message:
     return _DECODER.decode(base64.b64decode(source["record"]))
 
 
-def created(message: Message, content: Content) -> bytes:
-    """The whole document of a new mail."""
-    fixed: dict[str, Any] = {
+def fixed(message: Message, content: Content) -> bytes:
+    """What of a new mail's document is written once, without the braces."""
+    body: dict[str, Any] = {
         "eventId": message.id,
         "recipient": ", ".join(each.email for each in content.to),
         "sender": content.sender.email,
@@ -62,12 +88,27 @@ def created(message: Message, content: Content) -> bytes:
         "date": time(max(message.created_at, message.scheduled_at or 0)),
         "body": "whole",
     }
-    return msgspec.json.encode(fixed | _moving(message))
+    return msgspec.json.encode(body)[1:-1]
 
 
-def changed(message: Message, heard: list[str]) -> bytes:
-    """What of the document is written anew with the record, as the body of an update."""
-    return msgspec.json.encode({"doc": {**_moving(message), "heard": heard or None}})
+def moving(message: Message, record: bytes, heard: list[str]) -> bytes:
+    """What is written anew with each change, as an object; `record` is the message packed."""
+    return msgspec.json.encode({**_moving(message), "record": record, "heard": heard or None})
+
+
+def whole(fixed: bytes, moving: bytes) -> bytes:
+    """The document of both."""
+    return b"{%b,%b" % (fixed, moving[1:])
+
+
+def update(moving: bytes) -> bytes:
+    """The body of an update that leaves the rest as it is."""
+    return b'{"doc":%b}' % moving
+
+
+def pack(message: Message) -> bytes:
+    """The record as it is kept."""
+    return _ENCODER.encode(message)
 
 
 def subject(content: Content) -> bytes:
@@ -99,7 +140,6 @@ def microseconds(text: str | None) -> int | None:
 def _moving(message: Message) -> dict[str, Any]:
     tried = [entry for entry in message.history if entry.transport is not None]
     return {
-        "record": _ENCODER.encode(message),
         "status": message.status,
         "state": message.state,
         "owner": message.owner,

@@ -7,7 +7,7 @@ known again by what stands there.
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,18 +16,30 @@ from posthouse.mail import advance
 from posthouse.mail.message import Message
 from posthouse.mail.retry import until
 from posthouse.store.base import EVENT, Draft, Key, Saved
-from posthouse.store.elasticsearch.connection import Item, Session
-from posthouse.store.elasticsearch.records import contents, created, microseconds, time, unpack
+from posthouse.store.elasticsearch.recent import Version, Written
+from posthouse.store.elasticsearch.records import (
+    contents,
+    fixed,
+    microseconds,
+    moving,
+    pack,
+    time,
+    unpack,
+    whole,
+)
+from posthouse.store.elasticsearch.session import Item, Session
 
 
 class _Held(NamedTuple):
-    """What a key document says: the id of its mail, the fingerprint, whether it is ours, and whether its time is over."""
+    """What a key document says: the id of its mail, the fingerprint, whether it is ours, and whether its time is over.
+    `new`: it was not there before."""
 
     id: str
     fingerprint: bytes
     ours: bool
     over: bool
     seen: tuple[int, int]
+    new: bool = False
 
 
 async def save(session: Session, drafts: Sequence[Draft]) -> list[Saved]:
@@ -40,7 +52,8 @@ async def save(session: Session, drafts: Sequence[Draft]) -> list[Saved]:
     for draft in drafts:
         if not _differs(draft, held):
             firsts.setdefault(_id(draft, held), draft)
-    made = await _create(session, [_under(draft, id) for id, draft in firsts.items()], at)
+    known = {held_by.id for held_by in held.values() if not held_by.new}
+    made = await _create(session, [_under(draft, id) for id, draft in firsts.items()], known, at)
     others = {_id(draft, held) for draft in drafts} - made.keys()
     made |= {id: Saved(message) for id, message in (await _standing(session, list(others))).items()}
     return [_answer(draft, _id(draft, held), firsts, made, held) for draft in drafts]
@@ -53,7 +66,11 @@ def _name_by_event(draft: Draft) -> None:
 
 
 async def named(session: Session, scope: str, keys: Sequence[str]) -> dict[str, str]:
-    """The ids that these keys lead to."""
+    """The ids that these keys lead to. A producer's name for a mail is its id."""
+    if scope == EVENT:
+        new = [key for key in keys if session.recent.get(key) is None]
+        there = await session.read(session.messages, new, "_source=false")
+        return {id: id for id in {*keys} - {*new} | {each.id for each in there}}
     ids = {key_id(scope, key): key for key in keys}
     at = session.clock.now()
     documents = (await session.get(session.keys, list(ids), "id,expiresAt")).items()
@@ -98,7 +115,7 @@ def _key(session: Session, id: str, draft: Draft, key: Key, at: int, seen: tuple
 
 
 def _mine(draft: Draft, key: Key) -> _Held:
-    return _Held(draft.message.id, key.fingerprint, True, False, (0, 0))
+    return _Held(draft.message.id, key.fingerprint, True, False, (0, 0), True)
 
 
 def _read(document: dict[str, Any], draft: Draft, at: int) -> _Held:
@@ -137,21 +154,36 @@ def _under(draft: Draft, id: str) -> Draft:
     return draft
 
 
-async def _create(session: Session, drafts: Sequence[Draft], at: int) -> dict[str, Saved]:
-    """Creates what is not there yet; what then stands there, by id."""
-    stand = await _standing(session, [draft.message.id for draft in drafts if draft.key])
+async def _create(
+    session: Session, drafts: Sequence[Draft], known: Collection[str], at: int
+) -> dict[str, Saved]:
+    """Creates what is not there yet, as those may be whose ids are `known`; what then stands there, by id."""
+    stand = await _standing(session, [draft.message.id for draft in drafts if draft.message.id in known])
     new = [draft for draft in drafts if draft.message.id not in stand]
     for draft in new:
         advance.accept(
             draft.message, at, draft.expire, after=session.clock.tick() - 1, suppressed=draft.suppressed
         )
     await session.bulk([Item("create", session.contents, d.message.id, contents(d.content)) for d in new])
-    made = await session.bulk(
-        [Item("create", session.messages, d.message.id, created(d.message, d.content)) for d in new]
-    )
+    made = await _write(session, new)
     saved = {id: Saved(message, created=False) for id, message in stand.items()}
     saved |= {d.message.id: Saved(d.message) for d, done in zip(new, made, strict=True) if done}
     return saved | await _met(session, [d for d, done in zip(new, made, strict=True) if not done])
+
+
+async def _write(session: Session, drafts: Sequence[Draft]) -> list[Version | None]:
+    """Creates the records; what was created is remembered."""
+    records = [pack(draft.message) for draft in drafts]
+    parts = [fixed(draft.message, draft.content) for draft in drafts]
+    items = [
+        Item("create", session.messages, draft.message.id, whole(part, moving(draft.message, record, [])))
+        for draft, record, part in zip(drafts, records, parts, strict=True)
+    ]
+    made = await session.bulk(items)
+    for draft, record, part, version in zip(drafts, records, parts, made, strict=True):
+        if version is not None:
+            session.recent.put(draft.message.id, Written(record, part, [], version))
+    return made
 
 
 async def _met(session: Session, drafts: Sequence[Draft]) -> dict[str, Saved]:

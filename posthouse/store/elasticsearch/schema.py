@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from posthouse.store.base import StoreUnfit
-from posthouse.store.elasticsearch.connection import Session
+from posthouse.store.elasticsearch.session import Session
 from posthouse.store.migrate import SchemaMismatch
 
 VERSION = 1

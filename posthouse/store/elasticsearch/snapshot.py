@@ -11,8 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from posthouse.mail.lifecycle import STATES
 from posthouse.store.base import Beside, Kept, Snapshot, Stray
-from posthouse.store.elasticsearch.connection import Connections, Session
+from posthouse.store.elasticsearch.connection import Connections
 from posthouse.store.elasticsearch.records import UNREAD, microseconds, text, unpack
+from posthouse.store.elasticsearch.session import Session
 from posthouse.store.tally import state_counter
 
 ALIVE = "5m"

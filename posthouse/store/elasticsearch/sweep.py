@@ -8,8 +8,8 @@ from typing import Any
 
 from posthouse.mail.message import SECOND
 from posthouse.store.base import NOTICE_SECONDS
-from posthouse.store.elasticsearch.connection import Item, Session
 from posthouse.store.elasticsearch.records import text
+from posthouse.store.elasticsearch.session import Item, Session
 
 SLICE = 500
 SILENT = 86_400

@@ -1,4 +1,4 @@
-"""What needs no server: the URL, the clock, refreshes that are shared, the size of bulks."""
+"""What needs no server: the URL, the clock, refreshes that are shared, what is remembered, the size of bulks."""
 
 import asyncio
 
@@ -6,9 +6,11 @@ import pytest
 
 from posthouse.config import Settings
 from posthouse.roles.opened import local_catalog
+from posthouse.store.elasticsearch import recent
 from posthouse.store.elasticsearch.address import parse
 from posthouse.store.elasticsearch.clock import Clock, own
-from posthouse.store.elasticsearch.connection import BULK, Item, Refreshes, parts
+from posthouse.store.elasticsearch.recent import Recent, Written
+from posthouse.store.elasticsearch.session import BULK, Item, Refreshes, parts
 from posthouse.store.registry import catalog_url
 
 
@@ -93,6 +95,35 @@ async def test_a_refresh_that_failed_is_nobodys_refresh() -> None:
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer) for answer in answers] == [type(None), OSError, type(None)]
     assert begun == 3
+
+
+async def test_a_search_that_may_see_a_little_less_shares_the_last_refresh() -> None:
+    shared, begun = Refreshes(), 0
+
+    async def refresh() -> None:
+        nonlocal begun
+        begun += 1
+
+    for age in (60.0, 60.0, 0.0, 60.0):
+        await shared.share("mail", refresh, age)
+    assert begun == 2
+    await shared.share("other", refresh, 60.0)
+    assert begun == 3
+
+
+def test_what_was_written_last_is_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Written(b"x" * 1000, b"y" * 1000, [], (1, 1))
+    monkeypatch.setattr(recent, "BYTES", 3 * one.size)
+    kept = Recent()
+    for id in ("a", "b", "a", "c", "d"):
+        kept.put(id, one)
+    assert [id for id in "abcd" if kept.get(id)] == ["a", "c", "d"], "the oldest goes first"
+    kept.put("c", one._replace(record=b"x" * recent.LARGEST))
+    assert kept.get("c") is None, "too large"
+    kept.drop("a")
+    kept.put("e", one)
+    kept.put("f", one)
+    assert [id for id in "adef" if kept.get(id)] == ["d", "e", "f"]
 
 
 def test_bulks_are_bounded_and_a_large_item_goes_alone() -> None:
