@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease: Seconds = 60.0  # how long a worker holds mail without a word
     grace: Seconds = 25.0  # how long a stop may take
     concurrency: int | None = None  # SMTP transactions at once per process; default the pools' sum
+    jobs: int = 5  # campaigns at work at once per process
     on_unknown: dict[Lane, OnUnknown] = msgspec.field(default_factory=lambda: dict(ON_UNKNOWN))
     on_queue_failure: Literal["defer", "reject"] = "defer"  # what the caller hears when the queue is away
     report: Literal["store", "events"] = "store"  # whether workers write outcomes or tell them to `records`
@@ -191,7 +192,7 @@ def _beyond(values: Mapping[str, Any]) -> list[str]:
     if key is not None and len(key) < 16:
         problems.append(f"{PREFIX}API_KEY: is shorter than 16 characters")
     problems += _tokens(values)
-    for name in ("attempts", "lease", "republish", "concurrency"):
+    for name in ("attempts", "lease", "republish", "concurrency", "jobs"):
         if name in values and values[name] <= 0:
             problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
     if "transport" in values and not values["transport"].split():

@@ -20,6 +20,7 @@ from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
 from posthouse.delivery.lease import Renewal
 from posthouse.delivery.load import Loader
+from posthouse.delivery.manner import Manner
 from posthouse.delivery.report import report
 from posthouse.delivery.settle import BATCH, Settled, Settler
 from posthouse.mail.advance import Settlement
@@ -57,7 +58,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hands:
-    """See the module. With `tell` outcomes are announced to whoever keeps the records, else settled."""
+    """See the module. With `tell` outcomes are announced to whoever keeps the records, else settled. `manner` tells how
+    mail of campaigns is made."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Hands:
         options: WorkerOptions,
         over: Over,
         tell: Tell | None,
+        manner: Manner | None = None,
     ) -> None:
         self._store, self._policy, self._options, self._over = store, policy, options, over
         self._log: FilteringBoundLogger = structlog.get_logger("delivery").bind()
@@ -79,7 +82,9 @@ class Hands:
         if tell is not None:
             self._announcer = Announcer(store, tell, options.owner, options.lease, self._let_go, self._forget)
         self._renewal = Renewal(store, options.owner, options.lease, self.held.values)
-        self._loader = Loader(store, self.choose, self._give_back, options.return_path, options.templates)
+        self._loader = Loader(
+            store, self.choose, self._give_back, options.return_path, options.templates, manner
+        )
         self._handed_over = self._pace = 0
         self._lonely: Attempt | None = None
         self._lonely_waits = False
@@ -121,7 +126,7 @@ class Hands:
         """Waits until `ends` (elapsed_clock) for what is in the air, then ends it."""
         while self.held and elapsed_clock() < ends:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._change(), max(ends - elapsed_clock(), 0.0))
+                await asyncio.wait_for(self.change(), max(ends - elapsed_clock(), 0.0))
         for breaker in self.breakers:
             await breaker.stop()
             await breaker.transport.stop()
@@ -146,16 +151,15 @@ class Hands:
         """The ids that were leased. Runs to its end even when whoever asked is cancelled: a lease that nobody knows of
         would have to lapse. Raises StoreAway."""
         wanted = limit if ids is None else min(limit, len(ids))
-        more = {} if campaign is None else {"campaign": campaign}
         asked = self._store.claim(
             self._options.owner,
             limit,
             self._options.lease,
             lane=lane,
+            campaign=campaign,
             ids=ids,
             overdue=overdue,
             alone=alone,
-            **more,
         )
         since = elapsed_clock()
         self._asked[lane] += wanted
@@ -254,14 +258,14 @@ class Hands:
         if self._stopping or self._lonely is not None or self.choose() is None:
             return 0
         held = len(self.held) + self._asked["transactional"]
-        if lane == "transactional":
-            return min(BATCH, self._capacity - held)
-        return min(BATCH, self._capacity * 4 // 5 - held - self._asked["bulk"])
+        if lane == "bulk":
+            held += self._asked["bulk"]
+        return min(BATCH, self.capacity(lane) - held)
 
     async def wait_for_room(self, lane: Lane, part: int = 5) -> int:
         """Claims are worth a round trip each, so they wait for a fifth of the room, or another part."""
         while self.room(lane) < max(1, min(self._capacity // part, BATCH // 2)):
-            await self._change()
+            await self.change()
         return self.room(lane)
 
     def turned(self) -> None:
@@ -269,13 +273,18 @@ class Hands:
         self._pace, self._handed_over = self._handed_over, 0
         self._changed.set()
 
+    def capacity(self, lane: Lane) -> int:
+        """How many may be held for a lane when nothing else is."""
+        return self._capacity if lane == "transactional" else self._capacity * 4 // 5
+
+    async def change(self) -> None:
+        """Returns when there may be more room, or mail that is held."""
+        self._changed.clear()
+        await self._changed.wait()
+
     @property
     def _capacity(self) -> int:
         return 2 * sum(breaker.transport.connections for breaker in self.breakers) + min(BATCH, self._pace)
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
 
     def choose(self) -> Breaker | None:
         """The first transport, in the order of the settings, that can be used."""

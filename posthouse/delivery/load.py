@@ -8,7 +8,7 @@ mail. What cannot be written as a mail is refused with the reason; what no trans
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,6 +19,8 @@ from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.build import Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
+from posthouse.delivery.manner import Manner
+from posthouse.delivery.merge import Merger
 from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
 from posthouse.mail.errors import StoreAway
@@ -27,8 +29,8 @@ from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.template import is_rendered
 from posthouse.store.base import Store
 
-CHUNK = 32
-"""Messages loaded at once."""
+CHUNK, BULK_CHUNK = 32, 128
+"""Messages loaded at once: the fewer, the sooner the first goes out; of a campaign all that one claim gives."""
 LOADED = 64 << 20
 """Bytes of content that may be loaded at once; a larger mail goes alone."""
 LARGE = 256 << 10
@@ -54,6 +56,7 @@ class Loader:
         give_back: Callable[[Attempt, str], None],
         return_path: str | None,
         templates: Path | None = None,
+        manner: Manner | None = None,
     ) -> None:
         self._store, self._choose, self._give_back, self._return_path = store, choose, give_back, return_path
         self._waiting: tuple[deque[Attempt], deque[Attempt]] = (deque(), deque())
@@ -62,6 +65,7 @@ class Loader:
         self._threads = asyncio.Semaphore(2)
         self._builder = Builder()
         self._renderer = Renderer(templates)
+        self._merger = Merger(manner or _no_campaigns)
         self._ahead = asyncio.Semaphore(AHEAD)
         self._building: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -110,11 +114,13 @@ class Loader:
         finally:
             await self._builder.stop()
             self._renderer.stop()
+            self._merger.stop()
 
     def _next_chunk(self) -> list[Attempt]:
         chunk: list[Attempt] = []
+        most = CHUNK if self._waiting[0] else BULK_CHUNK
         for lane in self._waiting:
-            while lane and len(chunk) < CHUNK:
+            while lane and len(chunk) < most:
                 if not self._fits(lane[0]):
                     return chunk
                 attempt = lane.popleft()
@@ -145,18 +151,24 @@ class Loader:
         """What is to be built with the rest: a large one is built by itself, what has a template is rendered, one
         without content is settled."""
         unrendered: list[Loaded] = []
+        campaigns: dict[str, list[Loaded]] = {}
         for attempt in chunk:
             content = contents.get(attempt.id)
             if content is None:
                 attempt.settle([refused("its content is no longer kept")] * len(attempt.recipients))
-            elif not is_rendered(content):
-                unrendered.append((attempt, content))
-            elif attempt.message.size > LARGE:
-                self._start(self._build_large(attempt, content))
+            elif is_rendered(content):
+                if attempt.message.size > LARGE:
+                    self._start(self._build_large(attempt, content))
+                else:
+                    yield attempt, content
+            elif attempt.message.campaign is not None:
+                campaigns.setdefault(attempt.message.campaign, []).append((attempt, content))
             else:
-                yield attempt, content
+                unrendered.append((attempt, content))
         if unrendered:
             self._start(self._render(unrendered))
+        for campaign, mails in campaigns.items():
+            self._start(self._merge(campaign, mails))
 
     def _start(self, building: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(building)
@@ -203,7 +215,21 @@ class Loader:
                 ready.append(attempt)
         self._send(ready)
 
-    def _not_rendered(self, mails: list[Loaded], error: Exception) -> None:
+    async def _merge(self, campaign: str, mails: list[Loaded]) -> None:
+        """In their own process, while the next chunk is loaded; pieces go out as they come."""
+        left = deque(mails)
+        try:
+            pieces = self._merger.merge(campaign, [(attempt.message, content) for attempt, content in mails])
+            async for piece in pieces:
+                made = [(*left.popleft(), data) for data in piece]
+                self._send([each[0] for each in made if self._written(*each)])
+                while self._loaded > LOADED:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except Exception as error:
+            self._not_rendered(left, error)
+
+    def _not_rendered(self, mails: Iterable[Loaded], error: Exception) -> None:
         why = "shutting down" if isinstance(error, Away) else "the store is away"
         if not isinstance(error, Away | StoreAway):
             why = "it could not be rendered: an error of ours"
@@ -236,6 +262,9 @@ class Loader:
             return False
         attempt.sender = self._return_path or content.sender.email
         attempt.data = data
+        swelled = max(len(data) - attempt.loaded, 0)
+        attempt.loaded += swelled
+        self._loaded += swelled
         return True
 
     def _send(self, attempts: list[Attempt]) -> None:
@@ -247,3 +276,7 @@ class Loader:
             attempt.handed = elapsed_clock()
         if breaker is not None:
             breaker.transport.send(attempts)
+
+
+async def _no_campaigns(campaign: str) -> None:
+    """Where nobody said how their mail is made."""

@@ -36,11 +36,13 @@ Find = Callable[[str], Made | None]
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
-    """A mail to be rendered; `template` is the place of its template in the request, None for one of the folder."""
+    """A mail to be rendered; `template` is the place of its template in the request, None for one of the folder. What it
+    says is answered only if that is to be `kept`."""
 
     message: Message
     content: Content
     template: int | None = None
+    kept: bool = True
 
 
 class Orders(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -51,7 +53,7 @@ class Orders(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Built(msgspec.Struct, frozen=True):
-    """A rendered mail: what it says and its bytes; or only what becomes of it without."""
+    """A rendered mail: what it says, if that is to be kept, and its bytes; or only what becomes of it without."""
 
     content: Content | None
     data: bytes | Outcome
@@ -99,7 +101,7 @@ def render_and_write(order: Order, templates: Sequence[Made], find: Find | None)
     try:
         with _bounded():
             rendered = render(message, order.content, _template_of(order, templates, find))
-            return Built(rendered, write_or_refuse(message, rendered))
+            return Built(rendered if order.kept else None, write_or_refuse(message, rendered))
     except MailError as error:
         return Built(None, refused(error.text))
     except MemoryError:

@@ -12,14 +12,16 @@ import structlog
 
 from posthouse.delivery.announce import Tell
 from posthouse.delivery.breaker import Breaker
+from posthouse.delivery.campaigns import Bulk, campaign_work
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.hands import Hands, Over, WorkerOptions
+from posthouse.delivery.manner import manner_of
 from posthouse.delivery.retain import retain
 from posthouse.delivery.second_door import TURN, SecondDoor
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES
 from posthouse.mail.retry import Policy
-from posthouse.queue.base import Hint, Queue, Taken
+from posthouse.queue.base import Campaigning, Hint, Queue, Taken
 from posthouse.store.base import Store
 from posthouse.transport.base import Transport
 
@@ -35,7 +37,7 @@ class Load(msgspec.Struct, frozen=True):
 
 class Worker:
     """See the module. `start`, then it works until `stop`, which drains. `over` hears of each attempt that ended.
-    With `tell` outcomes are announced to whoever keeps the records, else settled."""
+    With `tell` outcomes are announced to whoever keeps the records, else settled. With `bulk` campaigns are sent."""
 
     def __init__(
         self,
@@ -46,10 +48,13 @@ class Worker:
         options: WorkerOptions,
         over: Over = lambda attempt, settlement: None,
         tell: Tell | None = None,
+        bulk: Bulk | None = None,
     ) -> None:
         self._store, self._queue, self._options = store, queue, options
-        self._hands = Hands(store, transports, policy, options, over, tell)
+        manner = bulk and manner_of(bulk.campaigns, bulk.find)
+        self._hands = Hands(store, transports, policy, options, over, tell, manner)
         self._second = SecondDoor(store, self._hands, policy, options)
+        self._campaigns = bulk and campaign_work(bulk, store, self._hands)
 
     async def start(self) -> None:
         """Settles what the dead left behind, then takes work."""
@@ -59,6 +64,10 @@ class Worker:
             *(partial(self._second.overdue, lane) for lane in LANES),
             lambda: self._queue.consume(self.take),
         ]
+        if self._campaigns is not None:
+            doors += [self._campaigns.look, self._campaigns.turns.run]
+            if isinstance(self._queue, Campaigning):
+                self._queue.accompany(self._campaigns.follow)
         bodies, records = self._options.keep_bodies, self._options.keep_records
         if bodies is not None or records is not None:
             doors.append(lambda: retain(self._store, bodies, records))

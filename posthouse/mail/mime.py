@@ -53,10 +53,25 @@ def check(content: Content) -> list[tuple[str, str]]:
     """Everything that is wrong with a content: (JSON Pointer, detail) pairs; details repeat nothing of it."""
     return [
         *_wrong_mailboxes(content),
-        *_wrong_text(content),
+        *check_text(content),
         *_wrong_headers(content.headers),
         *_wrong_attachments(content),
     ]
+
+
+def check_text(content: Content) -> Iterator[tuple[str, str]]:
+    """What is wrong with subject, html and text, as `check` has it: all of a content that a template gives."""
+    if CONTROL.search(content.subject):
+        yield "/subject", "a subject must not contain control characters or line breaks"
+    if len(content.subject) > MAX_SUBJECT:
+        yield "/subject", f"a subject must not be longer than {MAX_SUBJECT} characters"
+    for field, text in (("html", content.html), ("text", content.text)):
+        if text is None:
+            continue
+        if any(map(text.__contains__, _C0)):
+            yield f"/{field}", "control characters other than TAB, CR and LF are not allowed"
+        if not _is_unicode(text):
+            yield f"/{field}", "it holds half of a surrogate pair: it is not valid Unicode"
 
 
 def _head(message: Message, content: Content) -> str:
@@ -137,20 +152,6 @@ def _wrong_mailbox(mailbox: Mailbox) -> str | None:
     except MailError as error:
         return error.text
     return None
-
-
-def _wrong_text(content: Content) -> Iterator[tuple[str, str]]:
-    if CONTROL.search(content.subject):
-        yield "/subject", "a subject must not contain control characters or line breaks"
-    if len(content.subject) > MAX_SUBJECT:
-        yield "/subject", f"a subject must not be longer than {MAX_SUBJECT} characters"
-    for field, text in (("html", content.html), ("text", content.text)):
-        if text is None:
-            continue
-        if any(map(text.__contains__, _C0)):
-            yield f"/{field}", "control characters other than TAB, CR and LF are not allowed"
-        if not _is_unicode(text):
-            yield f"/{field}", "it holds half of a surrogate pair: it is not valid Unicode"
 
 
 def _is_unicode(text: str) -> bool:

@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from posthouse.mail.errors import BadContent
 from posthouse.mail.message import Content, Message
-from posthouse.mail.mime import check
+from posthouse.mail.mime import check_text
 
 FILES = {"subject": "subject.txt", "html": "body.html", "mjml": "body.mjml", "text": "body.txt"}
 """Where each part of a template lies. MJML is looked at only where there is no html."""
@@ -66,16 +67,16 @@ def is_rendered(content: Content) -> bool:
 
 def render(message: Message, content: Content, made: Made) -> Content:
     """The content with what the template gives; a subject of its own stays. Raises BadTemplate."""
-    known = variables(message, content, made.defaults)
+    known = environment(False).globals | variables(message, content, made.defaults)
     room = _Room()
-    templates = _compiled(made.subject, made.html, None if made.derived else made.text)
-    parts = {part: _fill(part, template, known, room) for part, template in templates.items()}
-    subject = content.subject or " ".join((parts.pop("subject", "")).split())
+    parts = _compiled(made.subject, made.html, None if made.derived else made.text)
+    filled = {name: part.fill(known, room) for name, part in parts.items()}
+    subject = content.subject or " ".join(filled.get("subject", "").split())
     if not subject:
         raise BadTemplate("the template gives no subject")
-    text = _derived(made.text, known, room) if made.derived else parts.get("text")
-    rendered = msgspec.structs.replace(content, subject=subject, html=parts.get("html"), text=text)
-    for pointer, detail in check(rendered):
+    text = _derived(made.text, known, room) if made.derived else filled.get("text")
+    rendered = msgspec.structs.replace(content, subject=subject, html=filled.get("html"), text=text)
+    for pointer, detail in check_text(rendered):
         raise BadTemplate(f"what the template gives cannot be sent: {pointer[1:]}: {detail}")
     return rendered
 
@@ -126,9 +127,9 @@ def environment(escaped: bool) -> ImmutableSandboxedEnvironment:
 
 
 @lru_cache(maxsize=256)
-def _compiled(subject: str | None, html: str | None, text: str | None) -> dict[str, Template]:
+def _compiled(subject: str | None, html: str | None, text: str | None) -> "dict[str, _Part]":
     parts = {"subject": subject, "html": html, "text": text}
-    return {part: compiled(part, source) for part, source in parts.items() if source is not None}
+    return {part: _Part(part, compiled(part, source)) for part, source in parts.items() if source is not None}
 
 
 def compiled(part: str, source: str) -> Template:
@@ -141,17 +142,39 @@ def compiled(part: str, source: str) -> Template:
         raise BadTemplate(f"{FILES[part]}: it is too deep or too large") from None
 
 
-def _derived(source: str | None, known: Mapping[str, Any], room: _Room) -> str | None:
+def _derived(source: str | None, known: dict[str, Any], room: _Room) -> str | None:
     """None where it fails: then the mail's text is made of its html."""
-    template = _compiled(None, None, source)["text"]
     try:
-        text = _fill("text", template, known, room)
+        text = _compiled(None, None, source)["text"].fill(known, room)
     except BadTemplate:
         return None
     return _GAP.sub("\n\n", text).strip() or None
 
 
+class _Part:
+    """A part that is filled again and again. Its context is kept from one mail to the next: Jinja2 takes longer to make
+    one than to fill most templates."""
+
+    def __init__(self, name: str, template: Template) -> None:
+        self._name, self._template = name, template
+        self._contexts: list[Context] = []
+
+    def fill(self, known: dict[str, Any], room: _Room) -> str:
+        """`known` are all variables, with those of Jinja2. Raises BadTemplate."""
+        context = self._contexts.pop() if self._contexts else self._template.new_context()
+        context.parent, context.vars, context.exported_vars = known, {}, set()
+        try:
+            filled = "".join(map(room.take, self._template.root_render_func(context)))
+        except BadTemplate:
+            raise
+        except Exception:  # a context that was left in the middle is not used again
+            return _fill(self._name, self._template, known, _Room())
+        self._contexts.append(context)
+        return filled
+
+
 def _fill(part: str, template: Template, known: Mapping[str, Any], room: _Room) -> str:
+    """The same with all that Jinja2 knows of where an error arose."""
     try:
         return "".join(map(room.take, template.generate(known)))
     except BadTemplate:

@@ -16,6 +16,7 @@ from posthouse.config import Settings
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
+from posthouse.roles.campaigns import open_campaigns
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.work import open_queue_of, open_worker, rules
@@ -63,7 +64,8 @@ async def run(
         stack.push_async_callback(queue.stop)
         worker = None
         if "worker" in roles:
-            worker = open_worker(settings, store, queue, attempt_times(meters))
+            bulk = open_campaigns(settings, record)
+            worker = open_worker(settings, store, queue, attempt_times(meters), bulk)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

@@ -8,6 +8,7 @@ from functools import partial
 
 from posthouse.config import BadSettings, Settings
 from posthouse.delivery.announce import Tell
+from posthouse.delivery.campaigns import Bulk
 from posthouse.delivery.hands import WorkerOptions
 from posthouse.delivery.worker import Worker
 from posthouse.mail.address import parse_mailbox
@@ -49,8 +50,11 @@ def open_queue_of(settings: Settings, store: Store, listen: Listen | None) -> Qu
     )
 
 
-def open_worker(settings: Settings, store: Store, queue: Queue, over: AttemptOver) -> Worker:
-    """The worker of these settings, not yet started; `over` hears of each attempt that ended."""
+def open_worker(
+    settings: Settings, store: Store, queue: Queue, over: AttemptOver, bulk: Bulk | None = None
+) -> Worker:
+    """The worker of these settings, not yet started; `over` hears of each attempt that ended. With `bulk` it sends
+    campaigns."""
     options = WorkerOptions(
         owner=owner(),
         state_dir=settings.state_dir,
@@ -63,7 +67,7 @@ def open_worker(settings: Settings, store: Store, queue: Queue, over: AttemptOve
     )
     ways_out = transports(settings, _pacing(settings, store))
     tell = _telling(settings, queue)
-    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell)
+    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell, bulk)
 
 
 def _telling(settings: Settings, queue: Queue) -> Tell | None:

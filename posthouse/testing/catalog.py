@@ -7,8 +7,9 @@ data, as another process would have it. Each part has its tests in a file of its
 from posthouse.testing.catalog_contacts import KeepingContacts
 from posthouse.testing.catalog_keys import KeepingKeys
 from posthouse.testing.catalog_suppressions import Suppressing
+from posthouse.testing.catalog_templates import KeepingTemplates
 from posthouse.testing.catalog_trail import Trailing
 
 
-class CatalogContract(KeepingKeys, KeepingContacts, Suppressing, Trailing):
+class CatalogContract(KeepingKeys, KeepingContacts, Suppressing, KeepingTemplates, Trailing):
     """All of it."""

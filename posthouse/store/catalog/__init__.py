@@ -11,13 +11,14 @@ from posthouse.store.catalog.contacts import Contacts
 from posthouse.store.catalog.keys import ApiKey, ApiKeys
 from posthouse.store.catalog.secret import OwnSecret
 from posthouse.store.catalog.suppressions import Suppressions
+from posthouse.store.catalog.templates import Templates
 from posthouse.store.catalog.trail import Trail
 
 __all__ = ["PARTS", "ApiKey", "ApiKeys", "Catalog", "Contacts"]
 
-PARTS: tuple[type, ...] = (ApiKeys, Contacts, OwnSecret, Suppressions, Trail)
+PARTS: tuple[type, ...] = (ApiKeys, Contacts, OwnSecret, Suppressions, Templates, Trail)
 """The parts, each a Protocol."""
 
 
-class Catalog(ApiKeys, Contacts, OwnSecret, Suppressions, Trail, Protocol):
+class Catalog(ApiKeys, Contacts, OwnSecret, Suppressions, Templates, Trail, Protocol):
     """All of it."""

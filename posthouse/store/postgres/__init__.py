@@ -35,6 +35,7 @@ from posthouse.store.postgres.keys import PostgresApiKeys
 from posthouse.store.postgres.schema import migrate, require, require_fit
 from posthouse.store.postgres.secret import PostgresSecret
 from posthouse.store.postgres.suppressions import PostgresSuppressions
+from posthouse.store.postgres.templates import PostgresTemplates
 from posthouse.store.postgres.trail import PostgresTrail
 
 
@@ -44,6 +45,7 @@ class PostgresStore(
     PostgresCampaigns,
     PostgresSecret,
     PostgresSuppressions,
+    PostgresTemplates,
     PostgresTrail,
 ):
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""

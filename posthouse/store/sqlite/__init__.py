@@ -22,11 +22,18 @@ from posthouse.store.sqlite.examine import examine_file
 from posthouse.store.sqlite.keys import SqliteApiKeys
 from posthouse.store.sqlite.secret import SqliteSecret
 from posthouse.store.sqlite.suppressions import SqliteSuppressions
+from posthouse.store.sqlite.templates import SqliteTemplates
 from posthouse.store.sqlite.trail import SqliteTrail
 
 
 class SqliteStore(
-    SqliteApiKeys, SqliteContacts, SqliteCampaigns, SqliteSecret, SqliteSuppressions, SqliteTrail
+    SqliteApiKeys,
+    SqliteContacts,
+    SqliteCampaigns,
+    SqliteSecret,
+    SqliteSuppressions,
+    SqliteTemplates,
+    SqliteTrail,
 ):
     """Store and Catalog (see store.base) in the file at `path`. `start` applies missing migrations if `migrating`."""
 
