@@ -17,6 +17,8 @@ from posthouse.mail.retry import Policy
 from posthouse.store.base import Reads, Store
 from posthouse.submission.accept import Accept
 from posthouse.submission.answers import Answer, send_answer
+from posthouse.submission.bulk.create import Bulk
+from posthouse.submission.bulk.routes import bulk_routes
 from posthouse.submission.compose import Rules
 from posthouse.submission.emails import GET, RETRY, get_email, retry_email
 from posthouse.submission.endpoint import Endpoint, Gate, OpenRoute, Route
@@ -36,7 +38,7 @@ UNMATCHED = "unmatched"
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What the api role is made of. `expire` is how many seconds a mail lives on after a retry; `now` gives
     microseconds since 1970; `policy` is the workers'; `hint` tells the workers of mail that is due; `reads` is
-    where lists are read, if not from the store."""
+    where lists are read, if not from the store; `bulk` is None where the store keeps no campaigns."""
 
     store: Store
     accept: Accept
@@ -50,6 +52,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     expire: float = 86_400.0
     send_reply: SendReply = 202
     hooks: Sequence[Hook] = ()
+    bulk: Bulk | None = None
     reads: Reads | None = None
 
 
@@ -123,6 +126,7 @@ def routes(api: Api) -> list[Route]:
             handler=retry_email(api.store, api.hint, api.expire, api.now),
             doc=RETRY,
         ),
+        *bulk_routes(api.bulk, api.reads or api.store),
         *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
     ]
 

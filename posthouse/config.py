@@ -19,6 +19,7 @@ import msgspec
 
 from posthouse.mail.message import LANES, Lane
 from posthouse.mail.retry import ON_UNKNOWN, OnUnknown
+from posthouse.rate import read_rate
 
 PREFIX = "POSTHOUSE_"
 FILE = "posthouse.toml"
@@ -276,10 +277,11 @@ def rate(text: str) -> tuple[int, float] | None:
     """`600/minute` as (600, 60.0); `off` as None."""
     if text.lower() == "off":
         return None
-    match = re.fullmatch(r"(\d+)\s*/\s*(s|second|m|minute|h|hour|d|day)", text.lower())
-    if not match or int(match[1]) == 0:
-        raise ValueError("is not a rate such as 600/minute, nor off")
-    return int(match[1]), {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}[match[2][0]]
+    try:
+        read = read_rate(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor off") from None
+    return read.quota, float(read.window)
 
 
 def _on_unknown(text: str) -> dict[Lane, OnUnknown]:

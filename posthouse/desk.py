@@ -19,6 +19,7 @@ from posthouse.app import build_app
 from posthouse.config import Settings
 from posthouse.queue.registry import open_queue
 from posthouse.roles.api import open_api
+from posthouse.roles.bulk import open_bulk
 from posthouse.roles.opened import opened_catalog, opened_store
 
 HTTP_SECONDS = 30.0
@@ -70,7 +71,9 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
         queue = open_queue("store:", store.next_due)
-        api = open_api(settings, store, catalog, queue, _always_ready)
+        api = open_api(
+            settings, store, catalog, queue, _always_ready, bulk=open_bulk(settings, store, catalog, queue)
+        )
         app = build_app(api)
 
         async def desk(method: str, path: str, body: Any) -> Reply:

@@ -5,7 +5,11 @@ as long as the window holds much more than the quota. Times are seconds of one c
 """
 
 import math
+import re
 from typing import NamedTuple
+
+PATTERN = r"([1-9][0-9]{0,8})\s*/\s*(s|second|m|minute|h|hour|d|day)"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Rate(NamedTuple):
@@ -30,6 +34,14 @@ class Leased(NamedTuple):
     granted: int
     left: int
     wait: float
+
+
+def read_rate(text: str) -> Rate:
+    """`600/minute`; raises ValueError."""
+    match = re.fullmatch(PATTERN, text.lower())
+    if not match:
+        raise ValueError("is not a rate such as 600/minute")
+    return Rate(int(match[1]), _SECONDS[match[2][0]])
 
 
 def take(window: Window | None, rate: Rate, wanted: int, now: float) -> tuple[Window, Leased]:

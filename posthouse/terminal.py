@@ -5,7 +5,8 @@ import mimetypes
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,73 @@ def table(answer: dict[str, Any]) -> None:
     cursor = answer["pagination"].get("next_cursor")
     if cursor:
         say(f"more: --cursor {cursor}")
+
+
+def jobs(answer: dict[str, Any]) -> None:
+    """A page of campaigns."""
+    if not on_terminal():
+        show(answer)
+        return
+    names = ("createdAt", "id", "status", "progress", "templateId", "totalCount", "sentCount", "failedCount")
+    _table(names, [tuple(str(item[name]) for name in names) for item in answer["items"]])
+    cursor = answer["pagination"].get("nextCursor")
+    if cursor:
+        say(f"more: --cursor {cursor}")
+
+
+def job(answer: dict[str, Any]) -> None:
+    """A campaign in a line."""
+    if not on_terminal():
+        show(answer)
+        return
+    say(f"{answer['id']} {answer['status']}: {_counted(answer)}")
+
+
+@contextmanager
+def progress() -> Generator[Callable[[dict[str, Any]], None]]:
+    """Shows a campaign each time that it is given one: a bar on a terminal, else a line of JSON when it changed."""
+    if not on_terminal():
+        last: list[Any] = []
+
+        def print_changes(answer: dict[str, Any]) -> None:
+            told = {
+                name: value for name, value in answer.items() if name not in ("ratePerSecond", "expectedEnd")
+            }
+            if last != [told]:
+                last[:] = [told]
+                show(answer)
+                sys.stdout.flush()
+
+        yield print_changes
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[counted]}"),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=None, counted="")
+
+        def draw(answer: dict[str, Any]) -> None:
+            total = answer["totalCount"] if answer["audienceComplete"] else None
+            open_ = answer["pendingCount"] + answer["sendingCount"] + answer["deferredCount"]
+            done = answer["totalCount"] - open_
+            bar.update(
+                task, description=answer["status"], total=total, completed=done, counted=_counted(answer)
+            )
+
+        yield draw
+
+
+def _counted(answer: dict[str, Any]) -> str:
+    """The counts that are not 0, and how fast it goes."""
+    names = ("sent", "failed", "suppressed", "unknown", "canceled", "deferred")
+    told = [f"{answer[f'{name}Count']} {name}" for name in names if answer[f"{name}Count"]]
+    rate = answer["ratePerSecond"]
+    return ", ".join([f"{answer['totalCount']} in all", *told, *([f"{rate:g}/s"] if rate else [])])
 
 
 def mails(captured: Sequence[Captured], full: bool) -> None:

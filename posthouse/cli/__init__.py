@@ -11,6 +11,7 @@ from cyclopts import App
 
 from posthouse import __version__
 from posthouse.cli.backup import backup, hold, restore
+from posthouse.cli.bulk import bulk
 from posthouse.cli.keys import create, list_keys, revoke
 from posthouse.cli.mails import explain, inbox, logs, retry, show
 from posthouse.cli.send import send
@@ -36,6 +37,7 @@ keys.command(create)
 keys.command(list_keys, name="list")
 keys.command(revoke)
 app.command(keys)
+app.command(bulk)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

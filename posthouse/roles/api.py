@@ -15,6 +15,7 @@ from posthouse.mail.errors import StoreAway
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import accept_times, watch_routes
 from posthouse.queue.base import Queue
+from posthouse.roles.bulk import open_bulk
 from posthouse.roles.opened import opened_reads
 from posthouse.roles.work import new_id, owner, retry_policy, rules
 from posthouse.store.base import Reads, Store
@@ -24,6 +25,7 @@ from posthouse.store.registry import (
 )
 from posthouse.submission.accept import Accept
 from posthouse.submission.auth import Keyring, make_key
+from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.health import Ready
 from posthouse.submission.hints import Hints
@@ -42,6 +44,7 @@ async def serve_app(
     settings: Settings,
     roles: tuple[str, ...],
     store: Store,
+    record: Store,
     catalog: Catalog,
     queue: Queue,
     watching: Watching,
@@ -49,14 +52,18 @@ async def serve_app(
     stack: contextlib.AsyncExitStack,
     tell: Told,
 ) -> ASGIApp:
+    """`record` is the store without those who watch it."""
     missing = readiness(store, stopping)
     if "api" in roles:
         await first_key(settings, catalog, tell)
     reads = await stack.enter_async_context(opened_reads(settings, store)) if "api" in roles else store
-    api = open_api(settings, store, catalog, queue, missing, watching, reads)
+    bulk = open_bulk(settings, record, catalog, queue)
+    api = open_api(settings, store, catalog, queue, missing, watching, reads, bulk)
     await api.gate.keys.start()
     stack.push_async_callback(api.gate.keys.stop)
     stack.push_async_callback(api.accept.drain)
+    if bulk is not None:
+        stack.push_async_callback(bulk.announcements.drain)
     return build_app(api) if "api" in roles else build_health(missing, api.gate, watching)
 
 
@@ -68,6 +75,7 @@ def open_api(
     ready: Ready,
     watching: Watching = NOT_WATCHED,
     reads: Reads | None = None,
+    bulk: Bulk | None = None,
 ) -> Api:
     """What the api role is made of, its keys not yet read."""
     hints = Hints(queue)
@@ -86,6 +94,7 @@ def open_api(
         send_reply=settings.send_reply,
         hooks=[GenericHook((settings.webhook_secret or "").split())],
         reads=reads,
+        bulk=bulk,
     )
 
 

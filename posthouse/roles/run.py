@@ -77,7 +77,9 @@ async def run(
         if listener is not None:
             watching = watching_of(meters, store, queue, worker)
             catalog = await stack.enter_async_context(opened_catalog(settings, record))
-            app = await serve_app(settings, roles, store, catalog, queue, watching, stopping, stack, tell)
+            app = await serve_app(
+                settings, roles, store, record, catalog, queue, watching, stopping, stack, tell
+            )
             server = Server(app, listener)
             await server.start()
             stack.push_async_callback(server.stop)

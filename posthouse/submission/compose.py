@@ -7,6 +7,7 @@ that is over means now. What a mail may hold is said by mail.mime.check, not her
 import mimetypes
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -55,7 +56,10 @@ def compose(
     if not (plain and _is_simple(content)):
         findings += _of_content(content, request, findings)
     content, recipients = _once_each(content, note)
-    scheduled_at, expires_at = _times(request, now, note)
+    late = "must be later than now and than scheduled_at"
+    scheduled_at, expires_at = times_of(
+        request.scheduled_at, request.expires_at, now, lambda: note("/expires_at", late)
+    )
     submission = Submission(
         content=content,
         recipients=recipients,
@@ -89,7 +93,7 @@ def _content(request: SendRequest, rules: Rules, note: Note) -> Content:
         for where, detail in template_faults(request, rules.find):
             note(where, detail)
     return Content(
-        sender=rules.sender if request.from_ is None else _sender(request.from_, rules.domains, note),
+        sender=rules.sender if request.from_ is None else sender_of(request.from_, rules.domains, note),
         to=_mailboxes("to", request.to, note, needed=True),
         cc=() if request.cc is None else _mailboxes("cc", request.cc, note),
         bcc=() if request.bcc is None else _mailboxes("bcc", request.bcc, note),
@@ -135,8 +139,9 @@ def _bodies(request: SendRequest, note: Note) -> tuple[str | None, str | None]:
     return (body, None) if looks_like_html(body) else (None, body)
 
 
-def _sender(text: str, domains: frozenset[str], note: Note) -> Mailbox:
-    mailbox = _mailbox(text, "/from", note)
+def sender_of(text: str, domains: frozenset[str], note: Note) -> Mailbox:
+    """The mailbox of `/from`, of a domain that may be sent from."""
+    mailbox = mailbox_of(text, "/from", note)
     if mailbox.email and domains and mailbox.email.rpartition("@")[2] not in domains:
         note("/from", "this domain is not among those that this server may send from")
     return mailbox
@@ -146,16 +151,17 @@ def _mailboxes(
     field: str, given: str | Sequence[str], note: Note, *, needed: bool = False
 ) -> tuple[Mailbox, ...]:
     if isinstance(given, str):
-        return (_mailbox(given, f"/{field}", note),)
+        return (mailbox_of(given, f"/{field}", note),)
     if needed and not given:
         note(f"/{field}", "must name at least one address")
     if len(given) > MAX_RECIPIENTS:
         note(f"/{field}", f"must not name more than {MAX_RECIPIENTS} addresses")
         return ()
-    return tuple([_mailbox(text, f"/{field}/{n}", note) for n, text in enumerate(given)])
+    return tuple([mailbox_of(text, f"/{field}/{n}", note) for n, text in enumerate(given)])
 
 
-def _mailbox(text: str, where: str, note: Note) -> Mailbox:
+def mailbox_of(text: str, where: str, note: Note) -> Mailbox:
+    """The mailbox that is written there; an empty one, and a note, where none is."""
     try:
         return parse_mailbox(text)
     except BadAddress as error:
@@ -202,13 +208,16 @@ def _tags(tags: Sequence[str], note: Note) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
-def _times(request: SendRequest, now: int, note: Note) -> tuple[int | None, int | None]:
-    scheduled = None if request.scheduled_at is None else microseconds(request.scheduled_at)
+def times_of(
+    scheduled_at: datetime | None, expires_at: datetime | None, now: int, wrong: Callable[[], None]
+) -> tuple[int | None, int | None]:
+    """Both in microseconds; a scheduled time that is over is none. `wrong` is called where the end is not later."""
+    scheduled = None if scheduled_at is None else microseconds(scheduled_at)
     if scheduled is not None and scheduled <= now:
         scheduled = None
-    expires = None if request.expires_at is None else microseconds(request.expires_at)
+    expires = None if expires_at is None else microseconds(expires_at)
     if expires is not None and expires <= (scheduled or now):
-        note("/expires_at", "must be later than now and than scheduled_at")
+        wrong()
     return scheduled, expires
 
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from posthouse.batch import Full
 from posthouse.mail.errors import StoreAway
 from posthouse.store.catalog import ApiKey
-from posthouse.submission.answers import Answer, Header, send_answer
+from posthouse.submission.answers import Answer, Header, send_answer, send_stream
 from posthouse.submission.auth import Keyring, KeyScope
 from posthouse.submission.problems import Problem
 from posthouse.submission.ratelimit import Limiter, Taken, exceeded
@@ -100,7 +100,10 @@ class Endpoint:
             reply = Problem(
                 "internal", "It was logged. Nothing was accepted unless you were told so."
             ).answer()
-        await send_answer(send, reply, head=method == "HEAD", more=limits)
+        if reply.stream is not None:
+            await send_stream(send, receive, reply, head=method == "HEAD", more=limits)
+        else:
+            await send_answer(send, reply, head=method == "HEAD", more=limits)
 
     async def _answer(self, scope: Scope, receive: Receive, limits: list[Header]) -> Answer:
         route = self._routes.get(scope["method"])

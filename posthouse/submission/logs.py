@@ -137,12 +137,12 @@ def read_query(arguments: Arguments) -> tuple[Query, tzinfo]:
     zone = read_zone(arguments.get("tz", "UTC"))
     if zone is None:
         findings.append(Finding("/tz", "must be the name of an IANA time zone, such as Europe/Berlin"))
-    limit = _number(arguments.get("limit"), LIMIT, MAX_LIMIT)
+    limit = number(arguments.get("limit"), LIMIT, MAX_LIMIT)
     if "page" in arguments:
         findings += [
             Finding(f"/{name}", "page cannot be filtered: use the cursor form") for name in _given(arguments)
         ]
-        query = Query(limit=limit, page=_number(arguments["page"], 1, MAX_PAGE))
+        query = Query(limit=limit, page=number(arguments["page"], 1, MAX_PAGE))
     else:
         query = _filtered(arguments, limit, zone or UTC, findings)
     if findings:
@@ -175,7 +175,7 @@ def _given(arguments: Arguments) -> list[str]:
     return [name for name in FILTERS if name in arguments]
 
 
-def _number(text: str | None, default: int, most: int) -> int:
+def number(text: str | None, default: int, most: int) -> int:
     """A number from 1 to `most`, clamped; the default for what is not a number."""
     if text is None or not _NUMBER.fullmatch(text.strip()):
         return default

@@ -23,6 +23,8 @@ Kind = Literal[
     "method-not-allowed",
     "idempotency-in-flight",
     "nothing-to-retry",
+    "campaign-state",
+    "no-campaigns",
     "too-large",
     "unsupported-media-type",
     "idempotency-key-reused",
@@ -67,6 +69,14 @@ KINDS: dict[Kind, Known] = {
         409,
         "There is nothing to retry",
         "No recipient of the mail has failed or is unknown, or its body is no longer kept.",
+    ),
+    "campaign-state": Known(
+        409, "The campaign cannot do that now", "It is in another state, or has nothing to send again."
+    ),
+    "no-campaigns": Known(
+        409,
+        "This server keeps no campaigns",
+        "They live beside the mail in SQLite or PostgreSQL, and its store is another one.",
     ),
     "too-large": Known(413, "The request is too large", "The body, or the text in it, is over the limit."),
     "unsupported-media-type": Known(

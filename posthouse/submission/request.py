@@ -17,68 +17,64 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """An ISO 8601 time with its zone."""
 
 
-def _says(text: str, **schema: Any) -> msgspec.Meta:
+def says(text: str, **schema: Any) -> msgspec.Meta:
     """Words and limits for the schema alone: compose asks for them, so that each is refused in our words."""
     return msgspec.Meta(description=text, extra_json_schema=schema or None)
 
 
-_LINE = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]+$"
+LINE = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]+$"
 """One line: no control characters."""
 
 OneMailbox = Annotated[str, msgspec.Meta(extra_json_schema={"format": "mailbox"})]
-Mailboxes = OneMailbox | Annotated[list[OneMailbox], _says("Several.", maxItems=MAX_RECIPIENTS)]
+Mailboxes = OneMailbox | Annotated[list[OneMailbox], says("Several.", maxItems=MAX_RECIPIENTS)]
 
 
 class AttachmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A file of a mail."""
 
-    filename: Annotated[str, _says("Its name for the reader.", minLength=1)]
-    content: Annotated[bytes, _says("Base64.")]
+    filename: Annotated[str, says("Its name for the reader.", minLength=1)]
+    content: Annotated[bytes, says("Base64.")]
     content_type: Annotated[
-        str | None, _says("Its media type; guessed from the filename if it is left out.")
+        str | None, says("Its media type; guessed from the filename if it is left out.")
     ] = None
-    content_id: Annotated[str | None, _says("Makes it an inline part: the html shows it as `cid:…`.")] = None
+    content_id: Annotated[str | None, says("Makes it an inline part: the html shows it as `cid:…`.")] = None
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A mail to 1 to 50 recipients. One of body, html, text is needed, or a template; null is absent, save for lane."""
 
-    to: Annotated[
-        Mailboxes, _says("`ann@example.com` or `Ann <ann@example.com>`; each address gets it once.")
-    ]
+    to: Annotated[Mailboxes, says("`ann@example.com` or `Ann <ann@example.com>`; each address gets it once.")]
     subject: Annotated[
-        str | None, _says("One line. Replaces the template's.", maxLength=MAX_SUBJECT, pattern=_LINE)
+        str | None, says("One line. Replaces the template's.", maxLength=MAX_SUBJECT, pattern=LINE)
     ] = None
-    body: Annotated[str | None, _says("Html if it looks like it, else text. Not beside html or text.")] = None
+    body: Annotated[str | None, says("Html if it looks like it, else text. Not beside html or text.")] = None
     html: str | None = None
-    text: Annotated[str | None, _says("What readers without html see; made from the html if left out.")] = (
-        None
-    )
-    from_: Annotated[OneMailbox | None, _says("The sender; the server's own if left out.")] = msgspec.field(
+    text: Annotated[str | None, says("What readers without html see; made from the html if left out.")] = None
+    from_: Annotated[OneMailbox | None, says("The sender; the server's own if left out.")] = msgspec.field(
         name="from", default=None
     )
     cc: Mailboxes | None = None
-    bcc: Annotated[Mailboxes | None, _says("They get it and no reader sees them.")] = None
-    reply_to: Annotated[Mailboxes | None, _says("Where answers go.")] = None
+    bcc: Annotated[Mailboxes | None, says("They get it and no reader sees them.")] = None
+    reply_to: Annotated[Mailboxes | None, says("Where answers go.")] = None
     headers: Annotated[
         dict[str, str] | None,
-        _says("X-*, List-*, References, In-Reply-To, Feedback-ID and the like.", maxProperties=MAX_HEADERS),
+        says("X-*, List-*, References, In-Reply-To, Feedback-ID and the like.", maxProperties=MAX_HEADERS),
     ] = None
-    attachments: Annotated[list[AttachmentRequest] | None, _says("Files.", maxItems=MAX_ATTACHMENTS)] = None
+    attachments: Annotated[list[AttachmentRequest] | None, says("Files.", maxItems=MAX_ATTACHMENTS)] = None
     tags: Annotated[
-        list[Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": MAX_TAG, "pattern": _LINE})]] | None,
-        _says("Words to find it by.", maxItems=MAX_TAGS),
+        list[Annotated[str, msgspec.Meta(extra_json_schema={"maxLength": MAX_TAG, "pattern": LINE})]] | None,
+        says("Words to find it by.", maxItems=MAX_TAGS),
     ] = None
     template: Annotated[
         str | None,
-        _says("A template of this server, which makes subject, html and text. Beside none of those."),
+        says("A template of this server, which makes subject, html and text. Beside none of those."),
     ] = None
     variables: Annotated[
-        dict[str, Any] | None, _says("What the template may name, beside email, name, userName and roles.")
+        dict[str, Any] | None, says("What the template may name, beside email, name, userName and roles.")
     ] = None
-    scheduled_at: Annotated[Moment | None, _says("Not before this time; one that is over means now.")] = None
-    expires_at: Annotated[Moment | None, _says("Not tried after this time.")] = None
-    lane: Annotated[Lane, _says("Bulk mail never delays transactional mail.")] = "transactional"
+    scheduled_at: Annotated[Moment | None, says("Not before this time; one that is over means now.")] = None
+    expires_at: Annotated[Moment | None, says("Not tried after this time.")] = None
+    lane: Annotated[Lane, says("Bulk mail never delays transactional mail.")] = "transactional"
 
 
 def _given(*names: str) -> dict[str, Any]:

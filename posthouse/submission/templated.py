@@ -29,7 +29,7 @@ def template_faults(request: SendRequest, find: Find | None) -> Iterator[tuple[s
         yield from _wrong_template(request, request.template, find)
     elif request.variables is not None:
         yield "/variables", "variables go with a template"
-    yield from _wrong_variables(request.variables or {})
+    yield from variable_faults(request.variables or {})
 
 
 def _wrong_template(request: SendRequest, id: str, find: Find) -> Iterator[tuple[str, str]]:
@@ -46,8 +46,8 @@ def _wrong_template(request: SendRequest, id: str, find: Find) -> Iterator[tuple
         yield "/subject", "this field is required: the template has no subject"
 
 
-def _wrong_variables(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The first of each variable's faults. Level by level, so that no depth is too deep for this."""
+def variable_faults(variables: dict[str, Any], *above: str | int) -> Iterator[tuple[str, str]]:
+    """The first of each variable's faults, with its pointer (`above` are the steps before it). Level by level, so that no depth is too deep for this."""
     for name, variable in variables.items():
         fault = _wrong_text(name)
         level = [variable]
@@ -59,7 +59,7 @@ def _wrong_variables(variables: dict[str, Any]) -> Iterator[tuple[str, str]]:
         else:
             fault = f"it is nested more than {DEEPEST} levels deep" if level else None
         if fault:
-            yield pointer("variables", name), fault
+            yield pointer(*above, "variables", name), fault
 
 
 def _inside(value: Any) -> list[Any]:

@@ -1,7 +1,8 @@
 """Asks the api role in this process, as a server would: the app before a real SQLite store, and a small ASGI caller."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,18 @@ from starlette.types import ASGIApp
 from posthouse.app import Api, build_app
 from posthouse.feedback.generic import GenericHook
 from posthouse.mail.advance import Settlement
+from posthouse.mail.campaign import Campaign, Person
 from posthouse.mail.identity import id_maker
 from posthouse.mail.message import Mailbox, Message
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Decision
+from posthouse.queue.store import StoreQueue
+from posthouse.store.catalog.contacts import Headcount
 from posthouse.store.sqlite import SqliteStore
 from posthouse.submission.accept import Accept
 from posthouse.submission.auth import Keyring
+from posthouse.submission.bulk.announce import Announcements
+from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.ratelimit import Rate, RateLimiter
@@ -134,12 +140,33 @@ async def house(
         ready=options.pop("ready", _all_ready),
         now=wall_clock,
         hooks=[GenericHook([WEBHOOK_KEY.decode()])],
+        bulk=_bulk(store, new_id),
         **options,
     )
     try:
         yield House(build_app(api), store, keys, hints)
     finally:
         await store.stop()
+
+
+def _bulk(store: SqliteStore, new_id: Callable[[], str]) -> Bulk:
+    async def reach(campaign: Campaign, people: Sequence[Person]) -> Headcount:
+        return (
+            await store.contact_count(campaign.roles)
+            if campaign.roles
+            else Headcount(len(people), len(people))
+        )
+
+    return Bulk(
+        campaigns=store,
+        newest=store.template_head,
+        reach=reach,
+        announcements=Announcements(StoreQueue(store.next_due), store),
+        rules=Rules(sender=Mailbox("posthouse@post.example")),
+        new_id=new_id,
+        now=wall_clock,
+        expire=3600,
+    )
 
 
 async def call(app: ASGIApp, method: str, path: str, chunks: list[bytes], headers: dict[str, str]) -> Reply:
@@ -159,6 +186,8 @@ async def call(app: ASGIApp, method: str, path: str, chunks: list[bytes], header
     events: list[Any] = []
 
     async def receive() -> dict[str, Any]:
+        if not waiting:
+            await asyncio.Event().wait()  # the caller stays until it has the answer
         chunk = waiting.pop(0)
         if chunk is None:
             return {"type": "http.disconnect"}
@@ -170,10 +199,10 @@ async def call(app: ASGIApp, method: str, path: str, chunks: list[bytes], header
     await app(scope, receive, send)
     if not events:
         return Reply(0, {}, b"")
-    start, body = events
+    start, *pieces = events
     shown = {name.decode(): value.decode() for name, value in start["headers"]}
     chunks[:] = waiting
-    return Reply(start["status"], shown, body["body"])
+    return Reply(start["status"], shown, b"".join(piece["body"] for piece in pieces))
 
 
 def _chunks(body: Any) -> list[Any]:

@@ -44,7 +44,7 @@ class Document:
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         for template, methods in self.plain["paths"].items():
-            pattern = re.sub(r"\{[a-z]+\}", "[^/]+", re.sub(r"[.]", r"[.]", template))
+            pattern = re.sub(r"\{[a-zA-Z]+\}", "[^/]+", re.sub(r"[.]", r"[.]", template))
             if re.fullmatch(pattern, path):
                 return methods.get(method.lower())
         return None

@@ -11,10 +11,11 @@ import msgspec
 
 from posthouse.submission.problems import Kind
 
-Group = Literal["Sending", "Records", "Feedback", "Health", "Reference"]
+Group = Literal["Sending", "Bulk", "Records", "Feedback", "Health", "Reference"]
 
 GROUPS: dict[Group, str] = {
     "Sending": "Hand in mail. An answer of 2xx means that it is stored for good.",
+    "Bulk": "One mail to many: a campaign has a template, an audience that is frozen once, and counts that add up.",
     "Records": "What became of the mail: a record each, with the state of every recipient and its history.",
     "Feedback": "What providers tell of our mail after they took it.",
     "Health": "For load balancers, orchestrators and monitoring.",
@@ -82,6 +83,7 @@ class Header(msgspec.Struct, frozen=True):
 HEADERS: dict[str, Header] = {
     "Allow": Header("The methods of this path.", "POST, OPTIONS"),
     "Cache-Control": Header("How long the answer may be kept.", "no-store"),
+    "Content-Disposition": Header("What to call the file.", 'attachment; filename="job.csv"'),
     "Content-Security-Policy": Header("The page needs nothing from anywhere.", "default-src 'none'"),
     "Link": Header(
         "Where the list goes on (RFC 8288): `first`, `prev` (pages only), `next`.",
