@@ -13,6 +13,7 @@ from posthouse.store.base import Draft, Saved, StoreUnfit
 from posthouse.store.migrate import SchemaMismatch
 from posthouse.store.postgres import PostgresStore, search
 from posthouse.store.registry import open_store
+from posthouse.testing.campaigns import CampaignContract
 from posthouse.testing.catalog import CatalogContract
 from posthouse.testing.store import StoreContract
 from posthouse.testing.store_mail import draft, everything, key, saved
@@ -48,6 +49,10 @@ class TestPostgresCatalog(CatalogContract):
     @pytest.fixture
     def catalog(self, store: PostgresStore) -> PostgresStore:
         return store
+
+
+class TestPostgresCampaigns(CampaignContract):
+    """With the two stores above."""
 
 
 class TestPostgresStore(StoreContract):

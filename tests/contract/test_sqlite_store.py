@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.store.sqlite import SqliteStore
+from posthouse.testing.campaigns import CampaignContract
 from posthouse.testing.catalog import CatalogContract
 from posthouse.testing.store import StoreContract
 from posthouse.testing.store_save import Reopen
@@ -35,10 +36,9 @@ class TestSqliteStore(StoreContract):
         return again
 
 
-class TestSqliteCatalog(CatalogContract):
+class TwoOnOneFile:
     @pytest.fixture
-    async def catalogs(self, tmp_path: Path) -> AsyncIterator[list[SqliteStore]]:
-        """Two on one file."""
+    async def two(self, tmp_path: Path) -> AsyncIterator[list[SqliteStore]]:
         stores = [SqliteStore(tmp_path / "posthouse.db") for _ in range(2)]
         for store in stores:
             await store.start()
@@ -47,9 +47,17 @@ class TestSqliteCatalog(CatalogContract):
             await store.stop()
 
     @pytest.fixture
-    def catalog(self, catalogs: list[SqliteStore]) -> SqliteStore:
-        return catalogs[0]
+    def other(self, two: list[SqliteStore]) -> SqliteStore:
+        return two[1]
 
+
+class TestSqliteCatalog(TwoOnOneFile, CatalogContract):
     @pytest.fixture
-    def other(self, catalogs: list[SqliteStore]) -> SqliteStore:
-        return catalogs[1]
+    def catalog(self, two: list[SqliteStore]) -> SqliteStore:
+        return two[0]
+
+
+class TestSqliteCampaigns(TwoOnOneFile, CampaignContract):
+    @pytest.fixture
+    def store(self, two: list[SqliteStore]) -> SqliteStore:
+        return two[0]

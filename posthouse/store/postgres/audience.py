@@ -25,6 +25,7 @@ from posthouse.store.campaign import (
 from posthouse.store.catalog.campaigns import MakeDraft, Slice
 from posthouse.store.postgres.change import COUNT, columns_of
 from posthouse.store.postgres.connection import NOW, Connection
+from posthouse.store.postgres.contacts import keys_after
 from posthouse.store.postgres.kept import locked, rewrite
 from posthouse.store.postgres.save import SAVE, columns
 from posthouse.store.postgres.suppressions import suppressed
@@ -33,6 +34,10 @@ from posthouse.store.tally import AUDIENCE, Tally, campaign_counter
 PART = 5000
 """People that are frozen in one transaction."""
 
+STOPPED = "SELECT stopped FROM campaigns WHERE id = $1"
+STOP = "UPDATE campaigns SET stopped = $2 WHERE id = $1"
+COPY = """INSERT INTO audience (campaign, email, address, name, roles, variables)
+  SELECT $1, key, email, name, roles, attributes FROM contacts WHERE key = ANY($2::text[]) ON CONFLICT DO NOTHING"""
 GIVE = "INSERT INTO given (campaign, slice, people) VALUES ($1, $2, $3)"
 GIVEN = "SELECT slice, people FROM given WHERE campaign = $1 ORDER BY slice LIMIT 1"
 FORGET_GIVEN = "DELETE FROM given WHERE campaign = $1 AND slice = $2"
@@ -69,13 +74,11 @@ async def freeze_kept(connection: Connection, id: str, shard: int) -> Slice:
     found = await locked(connection, id)
     if found is None or not takes_people(found[0]):
         return "done"
-    row = await connection.fetchrow(GIVEN, id)
-    if row is None:
-        await rewrite(connection, msgspec.structs.replace(found[0], frozen=True))
-        return "done"
-    await _add(connection, id, unpack_people(row["people"]), shard)
-    await connection.execute(FORGET_GIVEN, id, row["slice"])
-    return "more"
+    more = _freeze_contacts if found[0].roles else _freeze_given
+    if await more(connection, found[0], shard):
+        return "more"
+    await rewrite(connection, msgspec.structs.replace(found[0], frozen=True))
+    return "done"
 
 
 async def enlist(
@@ -103,6 +106,27 @@ async def ready(connection: Connection, id: str) -> bool:
     return True
 
 
+async def _freeze_given(connection: Connection, campaign: Campaign, shard: int) -> bool:
+    """Whether there were any left."""
+    row = await connection.fetchrow(GIVEN, campaign.id)
+    if row is None:
+        return False
+    await _add(connection, campaign.id, unpack_people(row["people"]), shard)
+    await connection.execute(FORGET_GIVEN, campaign.id, row["slice"])
+    return True
+
+
+async def _freeze_contacts(connection: Connection, campaign: Campaign, shard: int) -> bool:
+    """The next of the contacts that have its roles, as they are now; whether there were any left."""
+    after = await connection.fetchval(STOPPED, campaign.id)
+    keys = await keys_after(connection, after, PART, campaign.roles)
+    if not keys:
+        return False
+    await _frozen(connection, campaign.id, _rows(await connection.execute(COPY, campaign.id, keys)), shard)
+    await connection.execute(STOP, campaign.id, keys[-1])
+    return True
+
+
 async def _save(
     connection: Connection, campaign: Campaign, taken: Sequence[Any], make: MakeDraft, shard: int
 ) -> None:
@@ -118,11 +142,20 @@ async def _save(
 
 async def _add(connection: Connection, id: str, people: Sequence[Person], shard: int) -> int:
     rows = sorted({(row := row_of(person))[0]: row for person in people}.values())
-    new = int((await connection.execute(FREEZE, id, *_turned(rows, 5))).split()[-1])
+    new = _rows(await connection.execute(FREEZE, id, *_turned(rows, 5)))
+    await _frozen(connection, id, new, shard)
+    return new
+
+
+async def _frozen(connection: Connection, id: str, new: int, shard: int) -> None:
     tally = Tally()
     tally.frozen(id, new)
     await connection.execute(COUNT, shard, *columns_of(tally))
-    return new
+
+
+def _rows(done: str) -> int:
+    """How many a statement wrote."""
+    return int(done.split()[-1])
 
 
 def _turned(rows: Sequence[tuple[str, ...]], width: int) -> list[list[str]]:

@@ -20,12 +20,12 @@ SLICE = 500
 LOCK = f"SELECT {NOW} FROM contact_counts WHERE role = '*' FOR UPDATE"
 THESE = f"SELECT {COLUMNS} FROM contacts WHERE key = ANY($1::text[]) ORDER BY key"
 ALL = f"SELECT {COLUMNS} FROM contacts WHERE key > $1 ORDER BY key LIMIT $2"
-OF_ROLES = f"""
-SELECT {COLUMNS} FROM contacts WHERE key = ANY(ARRAY(
-  SELECT DISTINCT of_role.key FROM unnest($3::text[]) AS asked (role), LATERAL (
-    SELECT key FROM contact_roles WHERE role = asked.role AND key > $1 ORDER BY key LIMIT $2) AS of_role
-  ORDER BY of_role.key LIMIT $2))
-ORDER BY key"""
+THE_KEYS = """
+SELECT DISTINCT of_role.key FROM unnest($3::text[]) AS asked (role), LATERAL (
+  SELECT key FROM contact_roles WHERE role = asked.role AND key > $1 ORDER BY key LIMIT $2) AS of_role
+ORDER BY of_role.key LIMIT $2"""
+OF_ROLES = f"SELECT {COLUMNS} FROM contacts WHERE key = ANY(ARRAY({THE_KEYS})) ORDER BY key"
+ALL_KEYS = "SELECT key FROM contacts WHERE key > $1 ORDER BY key LIMIT $2"
 
 WRITE = f"""
 WITH into_contacts AS (
@@ -117,6 +117,15 @@ async def contacts_after(
     else:
         rows = await connection.fetch(OF_ROLES, after, limit, sorted(set(roles)))
     return [contact_of(row) for row in rows]
+
+
+async def keys_after(connection: Connection, after: str, limit: int, roles: Sequence[str]) -> list[str]:
+    """The keys of the same people."""
+    if EVERYBODY in roles:
+        rows = await connection.fetch(ALL_KEYS, after, limit)
+    else:
+        rows = await connection.fetch(THE_KEYS, after, limit, sorted(set(roles)))
+    return [row["key"] for row in rows]
 
 
 async def contact_count(connection: Connection, roles: Sequence[str]) -> Headcount:

@@ -23,6 +23,7 @@ from posthouse.store.campaign import (
 )
 from posthouse.store.catalog.campaigns import Slice
 from posthouse.store.sqlite import messages
+from posthouse.store.sqlite.contacts import keys_after
 from posthouse.store.sqlite.kept import kept, rewrite
 from posthouse.store.sqlite.statements import execute_rows
 from posthouse.store.sqlite.suppressions import suppressed
@@ -35,6 +36,10 @@ PART = 500
 ENLISTED = 100
 """People that messages are made of in one transaction."""
 
+STOPPED = "SELECT stopped FROM campaigns WHERE id = ?"
+STOP = "UPDATE campaigns SET stopped = ? WHERE id = ?"
+COPY = """INSERT OR IGNORE INTO audience (campaign, email, address, name, roles, variables)
+SELECT ?, key, email, name, roles, attributes FROM contacts WHERE key IN (SELECT value FROM json_each(?))"""
 GIVE = "INSERT OR REPLACE INTO given (campaign, slice, people) VALUES (?, ?, ?)"
 GIVEN = "SELECT slice, people FROM given WHERE campaign = ? ORDER BY slice LIMIT 1"
 FORGET_GIVEN = "DELETE FROM given WHERE campaign = ? AND slice = ?"
@@ -68,6 +73,30 @@ def freeze_kept(connection: Connection, id: str) -> Slice:
         return "done"
     freeze(connection, id, unpack_people(row[1]), last=False)
     connection.execute(FORGET_GIVEN, (id, row[0]))
+    return "more"
+
+
+def next_contacts(connection: Connection, id: str) -> tuple[str, list[str]] | None:
+    """The key that the freezing of a campaign's contacts has come to, and the next behind it; None where it has no roles."""
+    found, row = kept(connection, id), connection.execute(STOPPED, (id,)).fetchone()
+    if found is None or not found[0].roles:
+        return None
+    return row[0], keys_after(connection, row[0], PART, found[0].roles)
+
+
+def freeze_contacts(connection: Connection, id: str, after: str, keys: Sequence[str]) -> Slice:
+    """Freezes those, unless another process did so meanwhile; nobody left means that the audience is complete."""
+    found, row = kept(connection, id), connection.execute(STOPPED, (id,)).fetchone()
+    if found is None or not takes_people(found[0]):
+        return "done"
+    if row[0] != after:
+        return "more"
+    if not keys:
+        rewrite(connection, msgspec.structs.replace(found[0], frozen=True))
+        return "done"
+    new = connection.execute(COPY, (id, text(keys))).rowcount
+    _count(connection, id, new)
+    connection.execute(STOP, (keys[-1], id))
     return "more"
 
 

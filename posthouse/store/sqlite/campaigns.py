@@ -81,7 +81,10 @@ class SqliteCampaigns(Access):
         return new
 
     async def freeze_kept(self, id: str) -> Slice:
-        return await self._write(audience.freeze_kept, id)
+        found = await self._read(audience.next_contacts, id)
+        if found is None:
+            return await self._write(audience.freeze_kept, id)
+        return await self._write(audience.freeze_contacts, id, *found)
 
     async def enlist(self, id: str, limit: int, make: MakeDraft) -> Slice:
         found = await self._read(audience.waiting, id, limit)

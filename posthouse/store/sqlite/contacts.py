@@ -16,6 +16,7 @@ SLICE = 64
 
 THESE = f"SELECT {COLUMNS} FROM contacts WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key"
 ALL = f"SELECT {COLUMNS} FROM contacts WHERE key > ? ORDER BY key LIMIT ?"
+KEYS = "SELECT key FROM contacts WHERE key > ? ORDER BY key LIMIT ?"
 OF_ROLE = "SELECT key FROM contact_roles WHERE role = ? AND key > ? ORDER BY key LIMIT ?"
 
 WRITE = f"INSERT OR REPLACE INTO contacts ({COLUMNS}) VALUES {{rows}}"
@@ -89,10 +90,17 @@ def contacts_after(
     """The next people of an audience, after a key: each role is a range of the index, and they are merged."""
     if EVERYBODY in roles:
         return [contact_of(row) for row in connection.execute(ALL, (after, limit)).fetchall()]
+    return these(connection, keys_after(connection, after, limit, roles))
+
+
+def keys_after(connection: sqlite3.Connection, after: str, limit: int, roles: Sequence[str]) -> list[str]:
+    """The keys of the same people."""
+    if EVERYBODY in roles:
+        return [key for (key,) in connection.execute(KEYS, (after, limit)).fetchall()]
     keys: set[str] = set()
     for role in roles:
         keys.update(key for (key,) in connection.execute(OF_ROLE, (role, after, limit)).fetchall())
-    return these(connection, sorted(keys)[:limit])
+    return sorted(keys)[:limit]
 
 
 def contact_count(connection: sqlite3.Connection, roles: Sequence[str]) -> Headcount:
