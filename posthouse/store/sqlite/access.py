@@ -1,6 +1,7 @@
 """How the parts of the SQLite store reach their file: jobs for the one writer thread, queries for a few readers."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Access:
             self._writer = Writer(self._path)
             self._writer.start()
         except (sqlite3.Error, OSError) as error:
-            raise StoreAway(f"SQLite cannot use {self._path}: {error}") from error
+            raise StoreAway(f"SQLite cannot use {self._path}: {self._trouble(error)}") from error
         self._pool = ThreadPoolExecutor(READERS, "sqlite-reader")
 
     async def stop(self) -> None:
@@ -65,6 +66,13 @@ class Access:
                 raise away(error) from None
 
         return await asyncio.wrap_future(self._pool.submit(run))
+
+    def _trouble(self, error: Exception) -> str:
+        """SQLite does not say what is most often the matter: beside its file it needs to write others."""
+        folder = Path(self._path).parent
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            return f"{error} ({folder.resolve()} can only be read)"
+        return str(error)
 
     def _reader(self) -> sqlite3.Connection:
         if not hasattr(self._local, "connection"):
