@@ -1,5 +1,6 @@
 """A Redis of a test's own: stopped, started again, held still, emptied."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -45,6 +46,13 @@ class RedisServer:
             self._process.terminate()
             self._process.wait(20)
             self._process = None
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait, 20)
+        self._process = None
 
     @contextmanager
     def hanging(self) -> Iterator[None]:

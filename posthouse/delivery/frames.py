@@ -3,6 +3,7 @@
 It keeps nothing and ends when the socket closes, whatever ends the worker.
 """
 
+import contextlib
 import signal
 import socket
 import struct
@@ -25,10 +26,11 @@ def run(answer: Callable[[bytearray], bytes]) -> None:
 
 
 def serve(link: socket.socket, answer: Callable[[bytearray], bytes]) -> None:
-    """Answers until the other side closes."""
-    while (request := _read(link)) is not None:
-        answered = answer(request)
-        link.sendall(FRAME.pack(len(answered)) + answered)
+    """Answers until the other side closes, or is gone."""
+    with contextlib.suppress(ConnectionError):
+        while (request := _read(link)) is not None:
+            answered = answer(request)
+            link.sendall(FRAME.pack(len(answered)) + answered)
 
 
 def _read(link: socket.socket) -> bytearray | None:

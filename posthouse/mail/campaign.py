@@ -31,6 +31,7 @@ class Campaign(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One bulk send. `template` and `version` name what is sent; `subject`, itself a template, replaces the template's.
     `roles` chooses the audience ("*" is everybody) unless `recipients` were given with it. `variables` are beneath each
     recipient's own; `rate` (so many in so many seconds) bounds it over all processes; the higher `priority` goes first.
+    `fingerprint` tells the request that made it from others, where that had an Idempotency-Key.
     `frozen`: its audience is complete; `ready`: each of them is a message now. Times are microseconds; `completed_at` is
     when nothing was open first, and is cleared by a retry."""
 
@@ -48,6 +49,7 @@ class Campaign(msgspec.Struct, omit_defaults=True, kw_only=True):
     frozen: bool = False
     ready: bool = False
     queue_job_id: str | None = None
+    fingerprint: str = ""
     created_by: str = ""
     created_at: int = 0
     scheduled_at: int | None = None

@@ -57,7 +57,7 @@ async def serve_app(
     if "api" in roles:
         await first_key(settings, catalog, tell)
     reads = await stack.enter_async_context(opened_reads(settings, store)) if "api" in roles else store
-    bulk = open_bulk(settings, record, catalog, queue)
+    bulk = open_bulk(settings, record, catalog, queue, stopping)
     api = open_api(settings, store, catalog, queue, missing, watching, reads, bulk)
     await api.gate.keys.start()
     stack.push_async_callback(api.gate.keys.stop)

@@ -1,5 +1,6 @@
 """From what a process has opened to what bulk sends over HTTP are made with."""
 
+import asyncio
 from collections.abc import Sequence
 
 from posthouse.config import Settings
@@ -15,7 +16,13 @@ from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.times import wall_clock
 
 
-def open_bulk(settings: Settings, record: Store, catalog: Catalog, queue: Queue) -> Bulk | None:
+def open_bulk(
+    settings: Settings,
+    record: Store,
+    catalog: Catalog,
+    queue: Queue,
+    stopping: asyncio.Event | None = None,
+) -> Bulk | None:
     """None where there can be no campaigns: they are kept with their mail, their templates and contacts."""
     campaigns = as_campaigns(record)
     if campaigns is None or catalog_url(settings.store, settings.catalog) is not None:
@@ -28,6 +35,7 @@ def open_bulk(settings: Settings, record: Store, catalog: Catalog, queue: Queue)
 
     return Bulk(
         campaigns=campaigns,
+        trail=catalog,
         newest=catalog.template_head,
         reach=reach,
         announcements=Announcements(queue, campaigns),
@@ -35,4 +43,5 @@ def open_bulk(settings: Settings, record: Store, catalog: Catalog, queue: Queue)
         new_id=new_id(),
         now=wall_clock,
         expire=settings.expire,
+        stopping=stopping or asyncio.Event(),
     )

@@ -5,11 +5,14 @@ its id and says what is wrong, without content or address. It mends nothing.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from posthouse.mail.audit import faults
+from posthouse.mail.lifecycle import OPEN
 from posthouse.store.base import Beside, Kept, Snapshot, Store
 from posthouse.store.tally import AUDIENCE, CAMPAIGN, GONE, Tally, campaign_counter
 
@@ -88,6 +91,8 @@ def _campaigns(beside: Beside | None, tally: Tally, seen: Audited) -> None:
     if beside is None:
         tally.sums = {counter: n for counter, n in tally.sums.items() if not counter[0].startswith(CAMPAIGN)}
         return
+    for fault in _campaign_faults(beside, tally):
+        seen.note(None, fault)
     tally.sums |= {(campaign_counter(id, AUDIENCE), 0): n for id, n in beside.audience.items()}
     for spot in sorted(beside.spots.keys() | tally.spots.keys()):
         stands, counted = beside.spots.get(spot, 0), tally.spots.get(spot, 0)
@@ -97,6 +102,24 @@ def _campaigns(beside: Beside | None, tally: Tally, seen: Audited) -> None:
                 None,
                 f"the breakdown of campaign {spot.campaign} has {stands} of {of}, the records say {counted}",
             )
+
+
+def _campaign_faults(beside: Beside, tally: Tally) -> Iterator[str]:
+    """What campaigns say of themselves, against their recipients."""
+    made, still = Counter[str](), Counter(beside.audience)
+    for spot, n in tally.spots.items():
+        made[spot.campaign] += n
+        still[spot.campaign] += n if spot.state in OPEN else 0
+    for campaign in beside.campaigns:
+        id, waiting = campaign.id, beside.audience.get(campaign.id, 0)
+        if campaign.completed_at is not None and still[id]:
+            yield f"campaign {id} is over, but {still[id]} of its recipients are open"
+        if campaign.ready and waiting:
+            yield f"campaign {id} is ready, but {waiting} of its audience have no mail"
+        if made[id] and not campaign.frozen and campaign.phase != "canceled":
+            yield f"campaign {id} has {made[id]} mails, but its audience is not complete"
+    for id in sorted((made + still).keys() - {campaign.id for campaign in beside.campaigns}):
+        yield f"{made[id] + beside.audience.get(id, 0)} recipients are of campaign {id}, which is not there"
 
 
 def _counters(kept: dict[tuple[str, int], int], sums: dict[tuple[str, int], int], seen: Audited) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from posthouse.mail.advance import Settlement
+from posthouse.mail.campaign import Campaign
 from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.notice import Notice
@@ -144,9 +145,10 @@ class Stray(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What is kept of campaigns beside the records: their breakdown, without what is gone; and how many people each has
-    frozen that have no message yet."""
+    """What is kept of campaigns beside the records: themselves; their breakdown, without what is gone; and how many people
+    each has frozen that have no message yet."""
 
+    campaigns: list[Campaign]
     spots: dict[Spot, int]
     audience: dict[str, int]
 

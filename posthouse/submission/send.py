@@ -46,6 +46,13 @@ def _links(id: str) -> dict[str, Link]:
     }
 
 
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)],
+    "1 to 255 printable ASCII characters, bare or as a quoted string.",
+    where="header",
+    example="order-4711",
+)
 SEND = Doc(
     operation="sendEmail",
     group="Sending",
@@ -55,13 +62,7 @@ The answer comes once the mail is stored for good, and never waits for a mail se
 request can be repeated without sending twice: an equal one gets the first one's answer for as long as the mail lives. \
 A request that was refused does not use its key up.""",
     parameters=(
-        Parameter(
-            "Idempotency-Key",
-            Annotated[str, msgspec.Meta(pattern=KEY_PATTERN)],
-            "1 to 255 printable ASCII characters, bare or as a quoted string.",
-            where="header",
-            example="order-4711",
-        ),
+        IDEMPOTENCY_KEY,
         Parameter(
             "Prefer",
             str,

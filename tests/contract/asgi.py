@@ -159,6 +159,7 @@ def _bulk(store: SqliteStore, new_id: Callable[[], str]) -> Bulk:
 
     return Bulk(
         campaigns=store,
+        trail=store,
         newest=store.template_head,
         reach=reach,
         announcements=Announcements(StoreQueue(store.next_due), store),
@@ -166,6 +167,7 @@ def _bulk(store: SqliteStore, new_id: Callable[[], str]) -> Bulk:
         new_id=new_id,
         now=wall_clock,
         expire=3600,
+        stopping=asyncio.Event(),
     )
 
 

@@ -17,7 +17,7 @@ from posthouse.mail.press import press
 from posthouse.mail.template import Source
 from posthouse.store.base import Draft
 from posthouse.submission.auth import make_key
-from tests.contract.asgi import House, Reply, house
+from tests.contract.asgi import BEARER, House, Reply, house
 
 SEND = "/api/emails/send-bulk"
 JOBS = "/api/emails/jobs"
@@ -161,13 +161,16 @@ async def test_recipients_are_listed_filtered_and_exported(tmp_path: Path) -> No
         assert listed == {email(n): "failed" if n == 1 else "pending" for n in range(4)}
         (failed,) = (await place.ask("GET", f"{JOBS}/{id}/recipients?status=failed")).json["items"]
         assert (failed["email"], failed["status"], failed["attempts"]) == (email(1), "FAILED", 1)
+        assert (failed["code"], failed["category"]) == (550, "other")
         assert "no such rider" in failed["error"] and failed["sentAt"] is None
         wrong = await place.ask("GET", f"{JOBS}/{id}/recipients?status=lost&state=gone&recipient=nobody")
         assert set(wrong.pointers) == {"/status", "/state", "/recipient"}
         reply = await place.ask("GET", f"{JOBS}/{id}/recipients.csv?state=failed")
         lines = reply.body.decode().split("\r\n")
-        assert lines[0] == "id,email,status,state,attempts,code,error,sentAt"
-        assert lines[1].startswith(f"{failed['id']},{email(1)},FAILED,failed,1,550,") and lines[2:] == [""]
+        assert lines[0] == "id,email,status,state,attempts,code,category,error,sentAt"
+        assert lines[1].startswith(f"{failed['id']},{email(1)},FAILED,failed,1,550,other,") and lines[2:] == [
+            ""
+        ]
 
 
 async def test_the_breakdown_names_domain_state_and_class(tmp_path: Path) -> None:
@@ -246,22 +249,69 @@ async def test_the_stream_of_a_campaign_that_is_over_is_one_event(tmp_path: Path
         await settled(place, id, email(0), TOLD)
         reply = await place.ask("GET", f"{JOBS}/{id}/events")
         assert (reply.status, reply.headers["content-type"]) == (200, "text/event-stream")
-        event, data, *rest = reply.body.decode().split("\n")
-        assert event == "event: job" and rest == ["", ""]
+        retry, event, end = reply.body.decode().split("\n\n")
+        assert (retry, end) == ("retry: 2000", "")
+        name, told, data = event.split("\n")
+        assert name == "event: job"
         job = msgspec.json.decode(data.removeprefix("data: "))
-        assert (job["status"], job["sentCount"]) == ("COMPLETED", 1)
+        assert (job["status"], job["sentCount"]) == ("COMPLETED", 1) and job["completedAt"]
+        seen = BEARER | {"last-event-id": told.removeprefix("id: ")}
+        assert (await place.ask("GET", f"{JOBS}/{id}/events", headers=seen)).status == 204
+        again = await place.ask("GET", f"{JOBS}/{id}/events", headers=BEARER | {"last-event-id": "another"})
+        assert told in again.body.decode()
 
 
 async def test_the_stream_tells_of_changes_until_nothing_is_open(tmp_path: Path) -> None:
     async with stocked(tmp_path, 1) as place:
         id = await begun(place)
         await enlisted(place, id)
-        watching = asyncio.create_task(place.ask("GET", f"{JOBS}/{id}/events"))
+        watching = [asyncio.create_task(place.ask("GET", f"{JOBS}/{id}/events")) for _ in range(3)]
         await settled(place, id, email(0), TOLD)
-        reply = await asyncio.wait_for(watching, 30)
-        events = [each.partition("data: ")[2] for each in reply.body.decode().split("\n\n")[:-1]]
-        told = [(job["status"], job["sentCount"]) for job in map(msgspec.json.decode, events)]
-        assert told[-1] == ("COMPLETED", 1) and len(told) == len(set(told)) <= 3
+        for reply in await asyncio.wait_for(asyncio.gather(*watching), 30):
+            events = [each.partition("data: ")[2] for each in reply.body.decode().split("\n\n")[1:-1]]
+            told = [(job["status"], job["sentCount"]) for job in map(msgspec.json.decode, events)]
+            assert told[-1] == ("COMPLETED", 1) and len(told) == len(set(told)) <= 3
+
+
+async def test_an_idempotency_key_makes_a_campaign_once(tmp_path: Path) -> None:
+    async with stocked(tmp_path) as place:
+        request = {"templateId": "welcome", "recipients": [{"email": email(0)}]}
+        asked = [
+            place.ask("POST", SEND, request, headers=BEARER | {"idempotency-key": '"spring"'})
+            for _ in range(4)
+        ]
+        replies = await asyncio.gather(*asked)
+        (id,) = {reply.json["jobId"] for reply in replies}
+        other = request | {"recipients": [{"email": email(1)}, {"email": email(2)}]}
+        reply = await place.ask("POST", SEND, other, headers=BEARER | {"idempotency-key": "spring"})
+        assert (reply.status, reply.json["type"].endswith("idempotency-key-reused")) == (422, True)
+        assert (
+            await place.ask("POST", SEND, request, headers=BEARER | {"idempotency-key": ""})
+        ).status == 400
+        await enlisted(place, id)
+        assert (await place.ask("POST", SEND, request, headers=BEARER | {"idempotency-key": "spring"})).json[
+            "jobId"
+        ] == id
+        assert (await shown(place, id))["totalCount"] == 1
+        assert len((await place.ask("GET", JOBS)).json["items"]) == 1
+
+
+async def test_who_did_what_with_a_campaign_is_listed(tmp_path: Path) -> None:
+    async with stocked(tmp_path) as place:
+        id = await begun(place)
+        await enlisted(place, id)
+        await place.ask("POST", f"{JOBS}/{id}/pause")
+        first = (await place.ask("GET", f"{JOBS}/{id}/acts?limit=2")).json
+        assert [(each["act"], each["by"]) for each in first["items"]] == [
+            ("paused", "POSTHOUSE_API_KEY"),
+            ("started", "worker"),
+        ]
+        cursor = first["pagination"]["nextCursor"]
+        rest = (await place.ask("GET", f"{JOBS}/{id}/acts?limit=2&cursor={cursor}")).json
+        assert [(each["act"], each["detail"]) for each in rest["items"]] == [
+            ("created", {"template": "welcome", "version": 1})
+        ]
+        assert (await place.ask("GET", f"{JOBS}/{id}/acts?cursor=x")).pointers == ["/cursor"]
 
 
 async def test_no_campaign_is_404_and_other_scopes_are_403(tmp_path: Path) -> None:
@@ -269,7 +319,7 @@ async def test_no_campaign_is_404_and_other_scopes_are_403(tmp_path: Path) -> No
         key, plain = make_key("reader", ("send", "logs"))
         await place.store.add_api_key(key)
         await place.keys.refresh()
-        paths = ["", "/recipients", "/recipients.csv", "/breakdown", "/events"]
+        paths = ["", "/recipients", "/recipients.csv", "/breakdown", "/events", "/acts"]
         asked = [("GET", path) for path in paths]
         asked += [("POST", f"/{act}") for act in ("pause", "resume", "cancel", "retry-failed")]
         for method, path in asked:

@@ -91,6 +91,20 @@ class Place(NamedTuple):
                 return items
             query["cursor"] = cursor
 
+    async def kept_promise(self, id: str) -> Job:
+        """Waits until the campaign is over; none of it is lost, and doubled only what says `uncertain`."""
+        job = await self.over(id)
+        taken = self.taken
+        for each in await self.recipients(id):
+            copies = taken[each["email"]]
+            assert each["state"] in ("sent", "unknown"), each
+            assert copies or each["state"] == "unknown", f"lost: {each}"
+            if copies > 1:
+                record = await self.api.get(each["id"])
+                assert copies <= 1 + record["uncertain"], f"doubled without a word: {record}"
+        self.audit()
+        return job
+
     @property
     def taken(self) -> Counter[str]:
         """How many mails each address got."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from posthouse.mail.errors import StoreAway
 from posthouse.store.base import Beside, Kept, Snapshot, Stray
+from posthouse.store.campaign import campaign_of
 from posthouse.store.postgres.connection import NOW, Connection, Connections, away
 from posthouse.store.postgres.records import unpack
 from posthouse.store.tally import Spot
@@ -21,6 +22,7 @@ SELECT record, EXISTS (SELECT FROM contents WHERE contents.seq = messages.seq) A
 FROM messages WHERE seq > coalesce((SELECT seq FROM messages WHERE id = $1), 0) ORDER BY seq LIMIT $2"""
 SPOTS = """SELECT campaign, domain, state, category, sum(n - gone)::bigint FROM shares
   GROUP BY campaign, domain, state, category HAVING sum(n - gone) <> 0"""
+CAMPAIGNS = "SELECT record, completed_at FROM campaigns ORDER BY id"
 AUDIENCE = "SELECT campaign, count(*) FROM audience GROUP BY campaign"
 COUNTERS = "SELECT name, bucket, sum(n)::bigint AS n FROM counters GROUP BY name, bucket HAVING sum(n) <> 0"
 
@@ -63,9 +65,12 @@ class _PostgresSnapshot:
         }
 
     async def campaigns(self) -> Beside | None:
+        campaigns = await _told(self._connection.fetch(CAMPAIGNS))
         spots = await _told(self._connection.fetch(SPOTS))
         audience = await _told(self._connection.fetch(AUDIENCE))
-        return Beside({Spot(*spot): n for *spot, n in spots}, dict(audience))
+        return Beside(
+            [campaign_of(*row) for row in campaigns], {Spot(*spot): n for *spot, n in spots}, dict(audience)
+        )
 
     async def strays(self, limit: int) -> list[Stray]:
         found: list[Stray] = []

@@ -49,9 +49,10 @@ TAKE = "DELETE FROM audience WHERE campaign = ? AND email IN (SELECT value FROM 
 ANY = "SELECT 1 FROM audience WHERE campaign = ? LIMIT 1"
 
 
-def give(connection: Connection, id: str, number: int, people: Sequence[Person]) -> None:
-    """Keeps some that were given with a campaign, until they are frozen."""
-    connection.execute(GIVE, (id, number, pack_people(people)))
+def give(connection: Connection, campaign: Campaign, number: int, people: Sequence[Person]) -> None:
+    """Keeps some that are given with a campaign which is not yet there, until they are frozen."""
+    if kept(connection, campaign.id) is None:
+        connection.execute(GIVE, (_given(campaign), number, pack_people(people)))
 
 
 def freeze(connection: Connection, id: str, people: Sequence[Person], last: bool) -> int:
@@ -67,12 +68,16 @@ def freeze(connection: Connection, id: str, people: Sequence[Person], last: bool
 
 def freeze_kept(connection: Connection, id: str) -> Slice:
     """See the port."""
-    row = connection.execute(GIVEN, (id,)).fetchone()
+    found = kept(connection, id)
+    if found is None or not takes_people(found[0]):
+        return "done"
+    given = _given(found[0])
+    row = connection.execute(GIVEN, (given,)).fetchone()
     if row is None:
         freeze(connection, id, [], last=True)
         return "done"
     freeze(connection, id, unpack_people(row[1]), last=False)
-    connection.execute(FORGET_GIVEN, (id, row[0]))
+    connection.execute(FORGET_GIVEN, (given, row[0]))
     return "more"
 
 
@@ -120,6 +125,11 @@ def enlist(connection: Connection, id: str, drafts: Mapping[str, Draft]) -> Slic
         return "more"
     rewrite(connection, msgspec.structs.replace(found[0], ready=True))
     return "done"
+
+
+def _given(campaign: Campaign) -> str:
+    """Where its recipients are kept: two requests with one Idempotency-Key and other people do not meet there."""
+    return f"{campaign.id} {campaign.fingerprint}" if campaign.fingerprint else campaign.id
 
 
 def _add(connection: Connection, id: str, people: Sequence[Person]) -> int:

@@ -55,7 +55,7 @@ class SqliteCampaigns(Access):
 
     async def add_campaign(self, campaign: Campaign, recipients: Sequence[Person], by: str) -> Campaign:
         for number, part in enumerate(parts(recipients, audience.PART)):
-            await self._write(audience.give, campaign.id, number, part)
+            await self._write(audience.give, campaign, number, part)
         return await self._write(add, campaign, by)
 
     async def campaign(self, id: str) -> tuple[Campaign, Counts] | None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from posthouse.store.base import Beside, Kept, Snapshot, Stray
+from posthouse.store.campaign import campaign_of
 from posthouse.store.sqlite.messages import now
 from posthouse.store.sqlite.statements import decode_record
 from posthouse.store.sqlite.writer import away, connect
@@ -101,11 +102,14 @@ def _counters(connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
 
 
 def _campaigns(connection: sqlite3.Connection) -> Beside:
+    campaigns = connection.execute("SELECT record, completed_at FROM campaigns ORDER BY id")
     spots = connection.execute(
         "SELECT campaign, domain, state, category, n - gone FROM shares WHERE n <> gone"
     )
     audience = connection.execute("SELECT campaign, count(*) FROM audience GROUP BY campaign")
-    return Beside({Spot(*spot): n for *spot, n in spots}, dict(audience))
+    return Beside(
+        [campaign_of(*row) for row in campaigns], {Spot(*spot): n for *spot, n in spots}, dict(audience)
+    )
 
 
 def _strays(connection: sqlite3.Connection, limit: int) -> list[Stray]:

@@ -5,6 +5,8 @@ Rules: the answer comes once the campaign is kept, whatever the size of its audi
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 
@@ -12,6 +14,7 @@ from posthouse.mail.campaign import Campaign, Person
 from posthouse.store.catalog.campaigns import Campaigns
 from posthouse.store.catalog.contacts import Headcount
 from posthouse.store.catalog.templates import Head
+from posthouse.store.catalog.trail import Trail
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
 from posthouse.submission.bulk.announce import Announcements
@@ -20,10 +23,12 @@ from posthouse.submission.bulk.request import EXAMPLES, BulkRequest
 from posthouse.submission.bulk.views import BulkReply, dry_reply
 from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.problems import Finding, invalid
+from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.reference.describe import Doc, Link, Reply
+from posthouse.submission.send import IDEMPOTENCY_KEY, idempotency_key
 from posthouse.submission.shape import read
 
+ROUTE = "POST /api/emails/send-bulk"
 LARGE = 1_000_000
 """Bytes of a body beyond which it is read in a thread, so that the loop turns on."""
 
@@ -41,7 +46,9 @@ SEND_BULK = Doc(
     text="""\
 Keeps a campaign and answers at once, however many are to get it. Workers then freeze the audience, once: each address \
 gets one mail, with a state of its own; who is on the suppression list is counted, and gets none. The template is pinned \
-to its newest version.""",
+to its newest version. With an `Idempotency-Key` a request can be repeated without sending twice: an equal one gets the \
+first one's answer for as long as the campaign is kept.""",
+    parameters=(IDEMPOTENCY_KEY,),
     replies=(
         Reply(
             status=200,
@@ -57,16 +64,17 @@ to its newest version.""",
             example=lambda: BulkReply(success=True, job_id="019a0b9e-5c00-7000-8000-5d3a1c9be002"),
         ),
     ),
-    problems=("no-campaigns",),
+    problems=("no-campaigns", "idempotency-key-malformed", "idempotency-key-reused"),
     examples=EXAMPLES,
 )
 
 
 class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     """What bulk sends are made with. `now` gives microseconds since 1970; `expire` is how many seconds a mail lives on
-    after a retry."""
+    after a retry; `stopping` is set when this process is to end."""
 
     campaigns: Campaigns
+    trail: Trail
     newest: Newest
     reach: Reach
     announcements: Announcements
@@ -74,6 +82,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     now: Callable[[], int]
     expire: float
+    stopping: asyncio.Event
 
 
 def send_bulk(bulk: Bulk) -> Handler:
@@ -84,15 +93,29 @@ def send_bulk(bulk: Bulk) -> Handler:
             request, findings = read(call.body, _DECODER)
         else:
             request, findings = await asyncio.to_thread(read, call.body, _DECODER)
+        key = idempotency_key(call.headers.get(b"idempotency-key"))
         campaign, people = await _composed(bulk, request, findings)
         if request.dry_run:
             heads = await in_time(bulk.reach(campaign, people))
             return json_answer(200, dry_reply(heads))
+        if key is not None:
+            campaign = keyed(campaign, f"{call.key.id} {ROUTE} {key}", request)
         kept = await in_time(bulk.campaigns.add_campaign(campaign, people, call.key.name))
-        bulk.announcements.tell(kept)
+        if kept.fingerprint != campaign.fingerprint:
+            raise Problem("idempotency-key-reused", "Another request with other content had this key first.")
+        if kept.queue_job_id is None:
+            bulk.announcements.tell(kept)
         return json_answer(202, BulkReply(success=True, job_id=kept.id))
 
     return handle
+
+
+def keyed(campaign: Campaign, key: str, request: BulkRequest) -> Campaign:
+    """The campaign under an id that is the key's for ever (UUIDv8, RFC 9562): the same request again finds it."""
+    id = bytearray(sha256(key.encode()).digest()[:16])
+    id[6], id[8] = 0x80 | id[6] & 0x0F, 0x80 | id[8] & 0x3F
+    fingerprint = sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
+    return msgspec.structs.replace(campaign, id=str(UUID(bytes=bytes(id))), fingerprint=fingerprint)
 
 
 async def _composed(

@@ -1,5 +1,6 @@
 """GET /api/emails/jobs, one or all of them, and what steers one: pause, resume, cancel, retry-failed."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
@@ -10,16 +11,21 @@ from posthouse.mail.campaign import Act, Campaign, Counts
 from posthouse.mail.lifecycle import STATES, State, allows
 from posthouse.mail.outcome import Category
 from posthouse.store.base import UnknownCursor
+from posthouse.store.campaign import is_over
 from posthouse.store.catalog.campaigns import Campaigns, Chosen, Impossible
+from posthouse.store.catalog.trail import Trail
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
+from posthouse.submission.bulk.announce import Announcements
 from posthouse.submission.bulk.pace import Pace
 from posthouse.submission.bulk.views import (
+    ActsView,
     BreakdownView,
     JobsView,
     JobView,
     PlaceView,
     RetryReply,
+    show_act,
     show_job,
     show_shares,
 )
@@ -42,6 +48,7 @@ AGAIN: tuple[State, ...] = tuple(state for state in STATES if allows(state, "ret
 SLICE = 500
 """Recipients that one write makes due again."""
 _ID = re.compile("[!-~]{1,64}")
+_NUMBER = re.compile("[0-9]{1,18}")
 _DOMAIN = re.compile("[!-~]{1,255}")
 
 GET_JOB = Doc(
@@ -70,6 +77,15 @@ BREAKDOWN = Doc(
     parameters=(JOB_ID,),
     replies=(Reply(status=200, text="The breakdown.", types=(BreakdownView,)),),
     problems=("no-campaigns",),
+)
+LIST_ACTS = Doc(
+    operation="listJobActs",
+    group="Bulk",
+    summary="List what was done with a campaign",
+    text="Made, started, paused, resumed, canceled, retried: when, by whom, the newest first.",
+    parameters=(JOB_ID, LIST_LIMIT, CURSOR),
+    replies=(Reply(status=200, text="A page.", types=(ActsView,)),),
+    problems=("no-campaigns", "validation"),
 )
 ACTS: dict[str, tuple[Act, str, str]] = {
     "pause": (
@@ -117,20 +133,34 @@ def act_doc(name: str) -> Doc:
 
 class Jobs(msgspec.Struct, frozen=True):
     """What campaigns are shown and steered with. `now` gives microseconds since 1970; `expire` is how many seconds a mail
-    lives on after a retry."""
+    lives on after a retry; `stopping` is set when this process is to end."""
 
     campaigns: Campaigns
+    trail: Trail
+    announcements: Announcements
     pace: Pace
     now: Callable[[], int]
     expire: float
+    stopping: asyncio.Event
 
     async def find(self, call: Call) -> tuple[Campaign, Counts]:
         """The campaign that a path names, with its counts; raises the problem `not-found`."""
         id = call.path["jobId"]
-        found = await in_time(self.campaigns.campaign(id)) if _ID.fullmatch(id) else None
+        found = await self.look(id) if _ID.fullmatch(id) else None
         if found is None:
             raise Problem("not-found", "There is no campaign with this id.")
         return found
+
+    async def look(self, id: str) -> tuple[Campaign, Counts] | None:
+        """The campaign of that id; raises StoreAway."""
+        found = await in_time(self.campaigns.campaign(id))
+        return found and await self.noted(*found)
+
+    async def noted(self, campaign: Campaign, counts: Counts) -> tuple[Campaign, Counts]:
+        """The same, with the time when it was over: whoever sees that first notes it, be it not a worker."""
+        if is_over(campaign, counts) and campaign.completed_at is None:
+            campaign = await in_time(self.campaigns.complete(campaign.id)) or campaign
+        return campaign, counts
 
     def show(self, campaign: Campaign, counts: Counts) -> JobView:
         """The campaign as callers see it."""
@@ -156,7 +186,7 @@ def list_jobs(jobs: Jobs) -> Handler:
             found = await in_time(jobs.campaigns.campaigns(limit + 1, cursor))
         except UnknownCursor:
             raise invalid([BAD_CURSOR]) from None
-        items = [jobs.show(*each) for each in found[:limit]]
+        items = [jobs.show(*await jobs.noted(*each)) for each in found[:limit]]
         following = items[-1].id if len(found) > limit else None
         return json_answer(200, JobsView(items, PlaceView(limit, following)))
 
@@ -169,6 +199,24 @@ def breakdown(jobs: Jobs) -> Handler:
     async def handle(call: Call) -> Answer:
         campaign, _ = await jobs.find(call)
         return json_answer(200, show_shares(await in_time(jobs.campaigns.shares(campaign.id))))
+
+    return handle
+
+
+def list_acts(jobs: Jobs) -> Handler:
+    """The handler of GET /api/emails/jobs/{jobId}/acts."""
+
+    async def handle(call: Call) -> Answer:
+        campaign, _ = await jobs.find(call)
+        limit, cursor = read_place(read_arguments(call.query))
+        if cursor is not None and not _NUMBER.fullmatch(cursor):
+            raise invalid([BAD_CURSOR])
+        place = None if cursor is None else int(cursor)
+        found = await in_time(jobs.trail.acts(limit + 1, place, f"campaign:{campaign.id}"))
+        following = str(found[limit - 1].id) if len(found) > limit else None
+        return json_answer(
+            200, ActsView([show_act(each) for each in found[:limit]], PlaceView(limit, following))
+        )
 
     return handle
 
@@ -236,6 +284,7 @@ def retry_failed(jobs: Jobs) -> Handler:
         if not total:
             raise Problem("campaign-state", "No recipient of this campaign is like that.")
         await do(jobs, campaign.id, "retry", call.key.name, msgspec.to_builtins(chosen) | {"count": total})
+        jobs.announcements.tell(campaign)
         cursor: str | None = None
         while True:
             again = jobs.campaigns.retry_slice(campaign.id, chosen, SLICE, jobs.expire, cursor)

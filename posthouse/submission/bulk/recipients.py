@@ -23,7 +23,7 @@ from posthouse.submission.reference.describe import Doc, Parameter, Reply
 
 SLICE = 500
 """Recipients that a file is read by."""
-COLUMNS = ("id", "email", "status", "state", "attempts", "code", "error", "sentAt")
+COLUMNS = ("id", "email", "status", "state", "attempts", "code", "category", "error", "sentAt")
 
 FILTERS = (
     Parameter("status", Status, "Only those of this status."),
@@ -118,14 +118,14 @@ async def _lines(reads: Reads, query: Query) -> AsyncGenerator[bytes]:
 
 def _line(listed: Listed) -> Sequence[object]:
     view = show_recipient(listed.message)
-    code = listed.message.recipients[0].code
     return (
         view.id,
         view.email,
         view.status,
         view.state,
         view.attempts,
-        code,
+        view.code,
+        view.category,
         _harmless(view.error),
         view.sent_at,
     )

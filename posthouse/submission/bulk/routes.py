@@ -9,12 +9,14 @@ from posthouse.submission.bulk.jobs import (
     ACTS,
     BREAKDOWN,
     GET_JOB,
+    LIST_ACTS,
     LIST_JOBS,
     RETRY_FAILED,
     Jobs,
     act_doc,
     breakdown,
     get_job,
+    list_acts,
     list_jobs,
     retry_failed,
     steer,
@@ -39,6 +41,7 @@ TABLE: dict[tuple[str, str], Doc] = {
     ("GET", f"{JOB}/recipients.csv"): EXPORT,
     ("GET", f"{JOB}/breakdown"): BREAKDOWN,
     ("GET", f"{JOB}/events"): EVENTS,
+    ("GET", f"{JOB}/acts"): LIST_ACTS,
     **{("POST", f"{JOB}/{name}"): act_doc(name) for name in ACTS},
     ("POST", f"{JOB}/retry-failed"): RETRY_FAILED,
 }
@@ -61,7 +64,15 @@ def bulk_routes(bulk: Bulk | None, reads: Reads) -> list[Route]:
 
 
 def _handlers(bulk: Bulk, reads: Reads) -> dict[tuple[str, str], Handler]:
-    jobs = Jobs(bulk.campaigns, Pace(time.monotonic), bulk.now, bulk.expire)
+    jobs = Jobs(
+        bulk.campaigns,
+        bulk.trail,
+        bulk.announcements,
+        Pace(time.monotonic),
+        bulk.now,
+        bulk.expire,
+        bulk.stopping,
+    )
     return {
         ("POST", SEND): send_bulk(bulk),
         ("GET", JOBS): list_jobs(jobs),
@@ -70,6 +81,7 @@ def _handlers(bulk: Bulk, reads: Reads) -> dict[tuple[str, str], Handler]:
         ("GET", f"{JOB}/recipients.csv"): export_recipients(jobs, reads),
         ("GET", f"{JOB}/breakdown"): breakdown(jobs),
         ("GET", f"{JOB}/events"): watch_job(jobs),
+        ("GET", f"{JOB}/acts"): list_acts(jobs),
         **{("POST", f"{JOB}/{name}"): steer(jobs, act) for name, (act, _, _) in ACTS.items()},
         ("POST", f"{JOB}/retry-failed"): retry_failed(jobs),
     }

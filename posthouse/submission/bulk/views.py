@@ -7,8 +7,10 @@ import msgspec
 from posthouse.mail.campaign import Campaign, CampaignStatus, Counts, status
 from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Message
+from posthouse.mail.outcome import Category
 from posthouse.store.catalog.campaigns import Share
 from posthouse.store.catalog.contacts import Headcount
+from posthouse.store.catalog.trail import Entry
 from posthouse.submission.times import show_time
 from posthouse.submission.views import Time
 
@@ -91,7 +93,11 @@ class JobRecipientView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     email: str
     status: Status
     state: State
-    error: str | None
+    category: Annotated[
+        Category | None, _says("The class of what its last attempt gave; null once it is sent.")
+    ]
+    code: Annotated[int | None, _says("The mail server's last reply.")]
+    error: Annotated[str | None, _says("Why it failed, or waits.")]
     attempts: int
     sent_at: Time | None
 
@@ -100,6 +106,25 @@ class JobRecipientsView(msgspec.Struct, frozen=True):
     """A page of a campaign's recipients, newest first."""
 
     items: list[JobRecipientView]
+    pagination: PlaceView
+
+
+class ActView(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did with a campaign."""
+
+    id: int
+    at: Time
+    act: Annotated[str, _says("created, started, paused, resumed, canceled or retried.")]
+    by: Annotated[
+        str, _says("The name of a key, the subject of a token, a worker, or who used the command line.")
+    ]
+    detail: dict[str, Any]
+
+
+class ActsView(msgspec.Struct, frozen=True):
+    """A page of what was done, the newest first."""
+
+    items: list[ActView]
     pagination: PlaceView
 
 
@@ -177,15 +202,25 @@ def show_job(campaign: Campaign, counts: Counts, rate: float | None, now: int) -
 
 def show_recipient(message: Message) -> JobRecipientView:
     """A recipient is a mail of its own."""
+    (recipient,) = message.recipients
     return JobRecipientView(
         id=message.id,
-        email=message.recipients[0].email,
+        email=recipient.email,
         status=message.status,
         state=message.state,
+        category=recipient.category,
+        code=recipient.code,
         error=message.error,
         attempts=message.attempts,
         sent_at=show_time(message.sent_at),
     )
+
+
+def show_act(entry: Entry) -> ActView:
+    """An entry of the trail."""
+    at = show_time(entry.at)
+    assert at is not None
+    return ActView(id=entry.id, at=at, act=entry.act, by=entry.by, detail=entry.detail)
 
 
 def show_shares(shares: list[Share]) -> BreakdownView:

@@ -9,6 +9,7 @@ import pytest
 from posthouse.store import audit as auditing
 from posthouse.store.audit import audit
 from posthouse.store.sqlite import SqliteStore
+from posthouse.testing.campaign_office import ready
 from posthouse.testing.store_mail import ACCEPTED, LONG, draft, key, said, saved, settle
 
 
@@ -77,3 +78,29 @@ async def test_findings_are_capped_but_counted(
     harm(tmp_path, "UPDATE messages SET due_at = 1 WHERE due_at IS NOT NULL")
     seen = await audit(store)
     assert (len(seen.findings), seen.wrong, seen.records) == (3, 11, 12)
+
+
+CAMPAIGN_HARMS = {
+    "UPDATE counters SET n = n + 1 WHERE name LIKE 'campaign:%:pending'": ":pending is 3, the records say 2",
+    "DELETE FROM counters WHERE name LIKE 'campaign:%:sent'": ":sent is 0, the records say 1",
+    "UPDATE shares SET n = n - 1 WHERE state = 'sent'": "has 0 of example.org, sent, the records say 1",
+    "INSERT INTO shares SELECT campaign, 'x.org', 'failed', 'policy', 1, 0 FROM shares LIMIT 1": "1 of x.org, failed (policy)",
+    "UPDATE campaigns SET completed_at = 1": "is over, but 2 of its recipients are open",
+    "UPDATE campaigns SET record = json_set(record, '$.frozen', json('false'))": "its audience is not complete",
+    "INSERT INTO audience SELECT id, 'x@x.org', 'x@x.org', '', '[]', '{}' FROM campaigns": "1 of its audience have no mail",
+    "UPDATE messages SET state = 'sent' WHERE state = 'pending'": "state beside the record is sent, in it pending",
+    "DELETE FROM campaigns": "3 recipients are of campaign",
+}
+
+
+@pytest.mark.parametrize("statement", CAMPAIGN_HARMS)
+async def test_what_does_not_add_up_in_a_campaign_is_named(
+    store: SqliteStore, tmp_path: Path, statement: str
+) -> None:
+    id = await ready(store, 3)
+    (leased,) = await store.claim("worker", 1, LONG, lane="bulk", campaign=id)
+    await settle(store, said(leased, ACCEPTED))
+    assert (await audit(store)).findings == []
+    harm(tmp_path, statement)
+    found = [finding.fault for finding in (await audit(store)).findings]
+    assert any(CAMPAIGN_HARMS[statement] in fault for fault in found), found
