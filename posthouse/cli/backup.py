@@ -70,7 +70,7 @@ async def _hold(store_url: str) -> dict[str, Any]:
 
     async with opened_store(Settings(store=store_url)) as store:
         held = await hold(store)
-    return {"held": held.held, "due_later": held.later}
+    return {"held": held.held, "due_later": held.later, "campaigns_paused": held.paused}
 
 
 def _path_of(settings: Settings) -> str:

@@ -1,7 +1,8 @@
 """Holds all mail that is due until a person decides: for a store that is behind what really happened (a restored one).
 
 What was due in a backup may have been sent since, and nobody can tell: so it becomes `unknown`, nothing spent, and is
-sent again only when a person says so. What is due only later could not have been sent meanwhile: it keeps its time.
+sent again only when a person says so. What is due only later could not have been sent meanwhile: it keeps its time. A
+campaign that was at work may have gone on to people who have no mail in the backup yet: it is paused.
 Nobody else may work on the store while this runs; run again after a crash, it goes on.
 """
 
@@ -14,6 +15,7 @@ from posthouse.mail.message import LANES, Message
 from posthouse.mail.outcome import unknown
 from posthouse.mail.retry import Decision
 from posthouse.store.base import Store
+from posthouse.store.catalog.campaigns import Campaigns, Impossible
 
 OWNER = "hold"
 """Whose lease it is for the moment that a hold takes."""
@@ -23,14 +25,15 @@ WHY = "the store was restored: it may have been sent after the backup was made"
 
 
 class Held(msgspec.Struct):
-    """How many messages are held now, and how many are open but due only later."""
+    """How many messages are held now, how many are open but due only later, and how many campaigns are paused."""
 
     held: int = 0
     later: int = 0
+    paused: int = 0
 
 
 async def hold(store: Store) -> Held:
-    """Parks every open recipient of all mail that is leased or due. Raises StoreAway."""
+    """Parks every open recipient of all mail that is leased or due, and pauses campaigns. Raises StoreAway."""
     count = Held()
     async with store.snapshot() as snapshot:
         after: str | None = None
@@ -43,7 +46,21 @@ async def hold(store: Store) -> Held:
             count.held += await _park(store, [*leased, *due])
             count.later += len(free) - len(due)
     apart = await _hold_apart(store)
-    return Held(count.held + apart, count.later - apart)
+    paused = await _pause(store) if isinstance(store, Campaigns) else 0
+    return Held(count.held + apart, count.later - apart, paused)
+
+
+async def _pause(campaigns: Campaigns) -> int:
+    """Campaigns that are at work, or whose time to begin has come."""
+    paused = 0
+    while working := [each for each in await campaigns.working(SLICE) if each.phase != "canceled"]:
+        for campaign in working:
+            try:
+                await campaigns.act(campaign.id, "pause", OWNER, {"why": WHY})
+                paused += 1
+            except Impossible:  # nothing of it is open any more
+                await campaigns.complete(campaign.id)
+    return paused
 
 
 async def _hold_apart(store: Store) -> int:

@@ -122,11 +122,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.states.get(state, 0) for state in states)
 
 
+def is_over(campaign: Campaign, counts: Counts) -> bool:
+    """Whether nothing of it is open, nor will be by itself."""
+    return campaign.ready and counts.open == 0
+
+
 def status(campaign: Campaign, counts: Counts) -> CampaignStatus:
     """The outer word (DESIGN §6): COMPLETED when nothing is open and something was sent, FAILED when nothing was."""
     if campaign.phase == "canceled":
         return "CANCELED"
-    if campaign.ready and counts.open == 0:
+    if is_over(campaign, counts):
         return "COMPLETED" if counts.sent else "FAILED"
     if campaign.phase == "paused":
         return "PAUSED"

@@ -59,11 +59,6 @@ def created(campaign: Campaign) -> Deed:
     return deed(campaign, "created", {"template": campaign.template, "version": campaign.version})
 
 
-def is_over(campaign: Campaign, counts: Counts) -> bool:
-    """Whether nothing of it is open, nor will be by itself."""
-    return campaign.ready and counts.open == 0
-
-
 def takes_people(campaign: Campaign) -> bool:
     """Whether its audience is not yet complete."""
     return not campaign.frozen and campaign.phase != "canceled"

@@ -131,7 +131,7 @@ async def test_nobody_restores_beneath_a_running_worker(tmp_path: Path) -> None:
         code, _, said = posthouse(house, "restore", "backup.db")
         assert (code, "nothing is overwritten" in said) == (2, True)
         code, held, said = posthouse(house, "hold")
-        assert (code, held) == (0, {"held": 0, "due_later": 0}), said
+        assert (code, held) == (0, {"held": 0, "due_later": 0, "campaigns_paused": 0}), said
         with sqlite3.connect(tmp_path / "backup.db") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from posthouse.mail.campaign import Act, Campaign, Counts, Person, acted, forbids
+from posthouse.mail.campaign import Act, Campaign, Counts, Person, acted, forbids, is_over
 from posthouse.store.base import UnknownCursor
-from posthouse.store.campaign import DONE, campaign_of, created, deed, is_over, parts, retried_states, text
+from posthouse.store.campaign import DONE, campaign_of, created, deed, parts, retried_states, text
 from posthouse.store.catalog.campaigns import Chosen, Impossible, MakeDraft, Retried, Share, Slice
 from posthouse.store.postgres import audience, recipients
 from posthouse.store.postgres.access import Access

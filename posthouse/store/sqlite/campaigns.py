@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from posthouse.mail.campaign import Act, Campaign, Counts, Person, acted, forbids
+from posthouse.mail.campaign import Act, Campaign, Counts, Person, acted, forbids, is_over
 from posthouse.store.base import UnknownCursor
 from posthouse.store.campaign import (
     DONE,
@@ -17,7 +17,6 @@ from posthouse.store.campaign import (
     deed,
     drafts,
     gives_people,
-    is_over,
     parts,
     retried_states,
     text,

@@ -7,11 +7,10 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
-from posthouse.mail.campaign import Act, Campaign, Counts
+from posthouse.mail.campaign import Act, Campaign, Counts, is_over
 from posthouse.mail.lifecycle import STATES, State, allows
 from posthouse.mail.outcome import Category
 from posthouse.store.base import UnknownCursor
-from posthouse.store.campaign import is_over
 from posthouse.store.catalog.campaigns import Campaigns, Chosen, Impossible
 from posthouse.store.catalog.trail import Trail
 from posthouse.submission.accept import in_time

@@ -8,6 +8,7 @@ import pytest
 from posthouse.delivery.hold import WHY, Held, hold
 from posthouse.store.audit import audit
 from posthouse.store.sqlite import SqliteStore
+from posthouse.testing.campaign_office import added, frozen, messages, ready, riders, started
 from posthouse.testing.store_mail import ACCEPTED, DEFERRED, LONG, UNKNOWN, draft, record, said, saved, settle
 
 
@@ -35,7 +36,7 @@ async def lost_twice(store: SqliteStore):
 
 async def test_what_is_due_is_held_and_nothing_else(store: SqliteStore) -> None:
     due = (await saved(store))[0]
-    bulk = (await saved(store, lane="bulk", campaign="spring"))[0]
+    bulk = (await messages(store, await ready(store, 1)))[0]
     again = await settle(store, said(await leased(store), DEFERRED))
     in_hand = await leased(store)
     lapsed = await leased(store, lease=0.0)
@@ -78,3 +79,16 @@ async def test_of_several_recipients_only_the_open_ones_are_held(store: SqliteSt
     await hold(store)
     states = [recipient.state for recipient in (await record(store, message.id)).recipients]
     assert states == ["sent", "unknown"]
+
+
+async def test_a_campaign_that_was_at_work_is_paused(store: SqliteStore) -> None:
+    """Those of its audience who have no mail yet may have got one since; one that is to begin later could not."""
+    id = (await added(store, *riders(3))).id
+    await started(store, id)
+    await frozen(store, id)
+    later = (await added(store, *riders(3), scheduled_at=1 << 51)).id
+    assert (await hold(store)).paused == 1
+    found = {each.id: (each.phase, counts.total) for each, counts in await store.campaigns(9)}
+    assert found == {id: ("paused", 3), later: ("waiting", 0)}
+    assert (await store.acts(1, about=f"campaign:{id}"))[0].by == "hold"
+    assert await hold(store) == Held()
