@@ -5,6 +5,8 @@ Both speak the same requests and get the same JSON, so a command is written once
 
 import asyncio
 import json
+import os
+import pwd
 import secrets
 import urllib.error
 import urllib.request
@@ -71,9 +73,8 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
         queue = open_queue("store:", store.next_due)
-        api = open_api(
-            settings, store, catalog, queue, _always_ready, bulk=open_bulk(settings, store, catalog, queue)
-        )
+        bulk = open_bulk(settings, store, catalog, queue)
+        api = open_api(settings, store, catalog, queue, _always_ready, bulk=bulk, by=_person())
         app = build_app(api)
 
         async def desk(method: str, path: str, body: Any) -> Reply:
@@ -81,6 +82,15 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
 
         yield desk
         await api.accept.drain()
+
+
+def _person() -> str:
+    """Who is at the command line, for the trail."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
+        name = f"user {os.getuid()}"
+    return f"{name} at the command line"
 
 
 async def _always_ready() -> dict[str, str]:

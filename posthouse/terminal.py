@@ -145,6 +145,18 @@ def jobs(answer: dict[str, Any]) -> None:
         say(f"more: --cursor {cursor}")
 
 
+def recipients(answer: dict[str, Any]) -> None:
+    """A page of a campaign's recipients."""
+    if not on_terminal():
+        show(answer)
+        return
+    names = ("email", "state", "attempts", "category", "error")
+    _table(names, [tuple(str(item[name] or "") for name in names) for item in answer["items"]])
+    cursor = answer["pagination"].get("nextCursor")
+    if cursor:
+        say(f"more: --cursor {cursor}")
+
+
 def job(answer: dict[str, Any]) -> None:
     """A campaign in a line."""
     if not on_terminal():

@@ -1,4 +1,4 @@
-"""bulk send, list, show, watch, pause, resume, cancel, retry-failed: one mail to many, and how it goes."""
+"""bulk send, list, show, recipients, watch, pause, resume, cancel, retry-failed: one mail to many, and how it goes."""
 
 import asyncio
 import json
@@ -31,6 +31,8 @@ def send(
     rate: str | None = None,
     priority: int | None = None,
     at: str | None = None,
+    until: str | None = None,
+    metadata: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     watch: Annotated[bool, Parameter(negative="")] = False,
     url: Url = None,
@@ -46,6 +48,8 @@ def send(
     variables: JSON with what recipients have not of their own
     rate: the most there may be, as 100/s
     at: not before this time, as 2026-01-31T12:00:00Z
+    until: not tried after this time
+    metadata: JSON that is kept and shown with it
     dry_run: only tell how many would get it
     watch: until it is over; the exit code tells how
     """
@@ -61,6 +65,8 @@ def send(
             "rate": rate,
             "priority": priority,
             "scheduledAt": at,
+            "expiresAt": until,
+            "metadata": None if metadata is None else _parsed(metadata, "--metadata"),
             "dryRun": dry_run,
         }
         given = {name: value for name, value in request.items() if value is not None}
@@ -87,6 +93,23 @@ def list_jobs(*, limit: int = 20, cursor: str | None = None, url: Url = None, ke
 def show(id: str, *, url: Url = None, key: Key = None) -> int:
     """Show one campaign with its counts."""
     return ask("GET", _path(id), terminal.show, url, key)
+
+
+@bulk.command
+def recipients(
+    id: str,
+    *,
+    status: str | None = None,
+    state: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+    url: Url = None,
+    key: Key = None,
+) -> int:
+    """List who gets a campaign, what became of each and why: `--status FAILED` are its dead letters."""
+    asked = {"status": status, "state": state, "limit": limit, "cursor": cursor}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    return ask("GET", f"{_path(id)}/recipients?{query}", terminal.recipients, url, key)
 
 
 @bulk.command

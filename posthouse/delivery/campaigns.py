@@ -89,8 +89,9 @@ class CampaignWork:
         if id in self._here:
             return Course(percent=_percent(campaign, counts))
         wait = ((campaign.scheduled_at or 0) - wall_clock()) / SECOND
-        if campaign.phase == "waiting" and wait <= 0 and len(self._here) < self._jobs:
+        if campaign.phase in ("waiting", "running") and wait <= 0 and len(self._here) < self._jobs:
             self._sooner.set()
+            return Course(percent=_percent(campaign, counts))
         return Course(wait=min(max(wait, PUT_BACK), LONGEST_WAIT))
 
     async def _look(self) -> None:

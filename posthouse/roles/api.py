@@ -24,7 +24,7 @@ from posthouse.store.registry import (
     is_embedded,
 )
 from posthouse.submission.accept import Accept
-from posthouse.submission.auth import Keyring, make_key
+from posthouse.submission.auth import MASTER, Keyring, make_key
 from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.health import Ready
@@ -76,15 +76,16 @@ def open_api(
     watching: Watching = NOT_WATCHED,
     reads: Reads | None = None,
     bulk: Bulk | None = None,
+    by: str = MASTER,
 ) -> Api:
-    """What the api role is made of, its keys not yet read."""
+    """What the api role is made of, its keys not yet read; `by` is what the trail calls whoever has POSTHOUSE_API_KEY."""
     hints = Hints(queue)
     accept = _accept(settings, store, hints, watching)
     return Api(
         store=store,
         accept=accept,
         hint=hints.tell,
-        gate=Gate(keyring(settings, catalog), _limiter(settings, store), settings.max_body),
+        gate=Gate(keyring(settings, catalog, by), _limiter(settings, store), settings.max_body),
         rules=rules(settings),
         ready=ready,
         now=wall_clock,
@@ -119,12 +120,12 @@ def _accept(settings: Settings, store: Store, hints: Hints, watching: Watching) 
     )
 
 
-def keyring(settings: Settings, catalog: Catalog) -> Keyring:
+def keyring(settings: Settings, catalog: Catalog, by: str = MASTER) -> Keyring:
     tokens = None
     if settings.jwks_url and settings.jwt_issuer and settings.jwt_audience:
         keys = Jwks(settings.jwks_url, time.monotonic)
         tokens = Tokens(keys, settings.jwt_issuer, settings.jwt_audience, wall_clock)
-    return Keyring(catalog, settings.api_key, wall_clock, tokens=tokens)
+    return Keyring(catalog, settings.api_key, wall_clock, tokens=tokens, master_name=by)
 
 
 def _limiter(settings: Settings, store: Store) -> Limiter | None:

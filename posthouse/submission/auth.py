@@ -24,6 +24,8 @@ from posthouse.submission.tokens import BadToken, Tokens, looks_like_token
 KeyScope = Literal["send", "logs", "bulk", "admin"]
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
+MASTER = "POSTHOUSE_API_KEY"
+"""What whoever has that key is called."""
 SECRET_BYTES = 20
 ID_BYTES = 5
 REFRESH = 1.0
@@ -45,8 +47,8 @@ def digest(key: bytes) -> bytes:
 
 
 class Keyring:
-    """The keys in memory, and the tokens that are taken beside them. `master` is the string with full access, or None;
-    `now` gives microseconds since 1970."""
+    """The keys in memory, and the tokens that are taken beside them. `master` is the string with full access, or None,
+    and `master_name` what the trail says of whoever has it; `now` gives microseconds since 1970."""
 
     def __init__(
         self,
@@ -55,9 +57,10 @@ class Keyring:
         now: Callable[[], int],
         every: float = REFRESH,
         tokens: Tokens | None = None,
+        master_name: str = MASTER,
     ) -> None:
         self._catalog, self._tokens = catalog, tokens
-        self._master = ApiKey(id="", name="POSTHOUSE_API_KEY", digest=b"", scopes=("admin",))
+        self._master = ApiKey(id="", name=master_name, digest=b"", scopes=("admin",))
         # Without a master key a digest that no key has is compared, so both ways take the same time.
         self._master_digest = digest(master.encode()) if master else secrets.token_bytes(32)
         self._now, self._every = now, every
