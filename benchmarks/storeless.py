@@ -18,12 +18,15 @@ from posthouse.roles.api import open_api
 from posthouse.server import Server, listen_on
 from posthouse.store.base import Draft, Saved
 from posthouse.store.catalog import ApiKey
+from posthouse.suppressed import SuppressionList
 
 
 class Forgetful:
     """Of store and catalog just what accept calls: it says at once that it has saved, and keeps nothing."""
 
     async def save(self, drafts: Sequence[Draft]) -> list[Saved]:
+        for draft in drafts:
+            draft.message.due_at = draft.message.created_at
         return [Saved(draft.message) for draft in drafts]
 
     async def next_due(self) -> None:
@@ -42,7 +45,8 @@ async def serve() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     settings, _ = read()
     store = Forgetful()
-    api = open_api(settings, cast(Any, store), cast(Any, store), StoreQueue(store.next_due), _ready)
+    queue = StoreQueue(store.next_due)
+    api = open_api(settings, cast(Any, store), cast(Any, store), SuppressionList(), queue, _ready)
     await api.gate.keys.start()
     listener = listen_on("127.0.0.1", 0)
     async with contextlib.AsyncExitStack() as stack:

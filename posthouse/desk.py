@@ -23,6 +23,7 @@ from posthouse.queue.registry import open_queue
 from posthouse.roles.api import open_api
 from posthouse.roles.bulk import open_bulk
 from posthouse.roles.opened import opened_catalog, opened_store
+from posthouse.suppressed import SuppressionList
 
 HTTP_SECONDS = 30.0
 
@@ -73,8 +74,8 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
         queue = open_queue("store:", store.next_due)
-        bulk = open_bulk(settings, store, catalog, queue)
-        api = open_api(settings, store, catalog, queue, _always_ready, bulk=bulk, by=_person())
+        bulk, suppressed = open_bulk(settings, store, catalog, queue), SuppressionList(catalog)
+        api = open_api(settings, store, catalog, suppressed, queue, _always_ready, bulk=bulk, by=_person())
         app = build_app(api)
 
         async def desk(method: str, path: str, body: Any) -> Reply:

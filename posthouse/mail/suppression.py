@@ -37,6 +37,10 @@ class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         """What a record says of a recipient that it held back."""
         return f"on the suppression list: {self.reason}"
 
+    def is_over(self, at: int | None) -> bool:
+        """Whether it has ended at this time; None is now, when it holds."""
+        return at is not None and self.expires_at is not None and self.expires_at <= at
+
     @property
     def place(self) -> tuple[str, Reach]:
         """There is one entry for each of these."""

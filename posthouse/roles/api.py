@@ -35,6 +35,7 @@ from posthouse.submission.ratelimit import Limiter, Rate, RateLimiter, SharedLim
 from posthouse.submission.reject import AcceptQueued
 from posthouse.submission.times import wall_clock
 from posthouse.submission.tokens import Tokens
+from posthouse.suppressed import SuppressionList
 
 Told = Callable[[str], None]
 """Gets the lines that a person at the terminal is to see."""
@@ -46,6 +47,7 @@ async def serve_app(
     store: Store,
     record: Store,
     catalog: Catalog,
+    suppressed: SuppressionList,
     queue: Queue,
     watching: Watching,
     stopping: asyncio.Event,
@@ -58,7 +60,7 @@ async def serve_app(
         await first_key(settings, catalog, tell)
     reads = await stack.enter_async_context(opened_reads(settings, store)) if "api" in roles else store
     bulk = open_bulk(settings, record, catalog, queue, stopping)
-    api = open_api(settings, store, catalog, queue, missing, watching, reads, bulk)
+    api = open_api(settings, store, catalog, suppressed, queue, missing, watching, reads, bulk)
     await api.gate.keys.start()
     stack.push_async_callback(api.gate.keys.stop)
     stack.push_async_callback(api.accept.drain)
@@ -71,6 +73,7 @@ def open_api(
     settings: Settings,
     store: Store,
     catalog: Catalog,
+    suppressed: SuppressionList,
     queue: Queue,
     ready: Ready,
     watching: Watching = NOT_WATCHED,
@@ -80,7 +83,7 @@ def open_api(
 ) -> Api:
     """What the api role is made of, its keys not yet read; `by` is what the trail calls whoever has POSTHOUSE_API_KEY."""
     hints = Hints(queue)
-    accept = _accept(settings, store, hints, watching)
+    accept = _accept(settings, store, suppressed, hints, watching)
     return Api(
         store=store,
         accept=accept,
@@ -99,7 +102,9 @@ def open_api(
     )
 
 
-def _accept(settings: Settings, store: Store, hints: Hints, watching: Watching) -> Accept:
+def _accept(
+    settings: Settings, store: Store, suppressed: SuppressionList, hints: Hints, watching: Watching
+) -> Accept:
     if settings.on_queue_failure == "reject":
         return AcceptQueued(
             store,
@@ -107,6 +112,7 @@ def _accept(settings: Settings, store: Store, hints: Hints, watching: Watching) 
             new_id=new_id(),
             hostname=settings.hostname,
             expire=settings.expire,
+            suppressed=suppressed,
             took=watching.took,
             owner=f"{owner()}+reject",
         )
@@ -116,6 +122,7 @@ def _accept(settings: Settings, store: Store, hints: Hints, watching: Watching) 
         new_id=new_id(),
         hostname=settings.hostname,
         expire=settings.expire,
+        suppressed=suppressed,
         took=watching.took,
     )
 

@@ -15,14 +15,16 @@ from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import accept_times
 from posthouse.queue.base import Queue, Statuses
 from posthouse.roles.api import Told, first_key, keyring, readiness
-from posthouse.roles.opened import named, opened_catalog
+from posthouse.roles.opened import named
 from posthouse.roles.work import new_id, rules
 from posthouse.server import PortTaken, listen_on, shown_host
 from posthouse.store.base import Store
+from posthouse.store.catalog import Catalog
 from posthouse.submission.accept import Accept
 from posthouse.submission.event import with_templates
 from posthouse.submission.hints import Hints
 from posthouse.submission.times import wall_clock
+from posthouse.suppressed import SuppressionList
 
 DEFAULT_GRPC_PORT = 50051
 
@@ -31,7 +33,8 @@ async def serve_records(
     settings: Settings,
     roles: tuple[str, ...],
     store: Store,
-    record: Store,
+    catalog: Catalog,
+    suppressed: SuppressionList,
     queue: Queue,
     meters: Meters,
     stopping: asyncio.Event,
@@ -42,7 +45,6 @@ async def serve_records(
     """Starts the gRPC server of the records role; its address."""
     records = _records()
     with named():
-        catalog = await stack.enter_async_context(opened_catalog(settings, record))
         tls = records.read_tls(settings.grpc_tls_cert, settings.grpc_tls_key, settings.grpc_tls_ca)
     if "api" not in roles:
         await first_key(settings, catalog, tell)
@@ -56,6 +58,7 @@ async def serve_records(
         new_id=make_id,
         hostname=settings.hostname,
         expire=settings.expire,
+        suppressed=suppressed,
         took=accept_times(meters),
     )
     stack.push_async_callback(accept.drain)

@@ -22,6 +22,7 @@ from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.work import open_queue_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
 from posthouse.store.base import Wakes
+from posthouse.suppressed import SuppressionList
 
 ROLES = ("api", "worker", "records")
 DEFAULT_PORT = 8025
@@ -44,7 +45,7 @@ async def run(
     """Runs the roles until SIGTERM or Ctrl-C, then drains. `ready` gets the address (or "") once all of it stands;
     `beside` lets it listen where another process still does."""
     rules(settings)  # what is wrong with them is said before anything starts
-    _say_catalog(settings, roles)
+    _say_catalog(settings)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -55,11 +56,15 @@ async def run(
         record = await stack.enter_async_context(
             opened_store(settings, migrating=migrating, patience=PATIENCE)
         )
+        catalog = await stack.enter_async_context(opened_catalog(settings, record))
+        suppressed = SuppressionList(catalog)
+        await suppressed.start()
+        stack.push_async_callback(suppressed.stop)
         meters = Meters()
         store = watch_store(record, meters)
         with named():
             listen = record.listen if isinstance(record, Wakes) else None
-            queue = open_queue_of(settings, store, listen)
+            queue = open_queue_of(settings, store, suppressed, listen)
             await queue.start()
         stack.push_async_callback(queue.stop)
         worker = None
@@ -71,14 +76,13 @@ async def run(
         address = ""
         if "records" in roles:
             address = await serve_records(
-                settings, roles, store, record, queue, meters, stopping, stack, tell, beside
+                settings, roles, store, catalog, suppressed, queue, meters, stopping, stack, tell, beside
             )
             await keep_records(settings, store, queue, stack)
         if listener is not None:
             watching = watching_of(meters, store, queue, worker)
-            catalog = await stack.enter_async_context(opened_catalog(settings, record))
             app = await serve_app(
-                settings, roles, store, record, catalog, queue, watching, stopping, stack, tell
+                settings, roles, store, record, catalog, suppressed, queue, watching, stopping, stack, tell
             )
             server = Server(app, listener)
             await server.start()
@@ -90,9 +94,9 @@ async def run(
         structlog.get_logger("posthouse").info("stopping", grace=settings.grace)
 
 
-def _say_catalog(settings: Settings, roles: tuple[str, ...]) -> None:
+def _say_catalog(settings: Settings) -> None:
     catalog = local_catalog(settings)
-    if catalog is not None and roles != ("worker",):
+    if catalog is not None:
         structlog.get_logger("posthouse").warning(
             "the catalog serves this machine only",
             catalog=catalog,

@@ -28,16 +28,24 @@ from posthouse.submission.compose import Rules
 from posthouse.submission.event import accept_event, with_templates
 from posthouse.submission.foreign import accept_foreign
 from posthouse.submission.times import wall_clock
+from posthouse.suppressed import SuppressionList
 from posthouse.templates import TemplateFolder
 from posthouse.transport.base import Transport
 from posthouse.transport.pace import Pacer, Pacing, SharedPace, alone
 from posthouse.transport.registry import Surroundings, open_transports
 
 
-def open_queue_of(settings: Settings, store: Store, listen: Listen | None) -> Queue:
+def open_queue_of(
+    settings: Settings, store: Store, suppressed: SuppressionList, listen: Listen | None
+) -> Queue:
     """The queue, and how mail that other programs put into it becomes a record."""
     accept = Accept(
-        store, lambda messages: None, new_id=new_id(), hostname=settings.hostname, expire=settings.expire
+        store,
+        lambda messages: None,
+        new_id=new_id(),
+        hostname=settings.hostname,
+        expire=settings.expire,
+        suppressed=suppressed,
     )
     named = partial(store.named, EVENT)
     return open_queue(

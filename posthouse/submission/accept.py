@@ -1,7 +1,8 @@
 """ACCEPT, the one use case of submission: what every door (HTTP, gRPC, SMTP, queues) calls with a checked mail.
 
 Rules: it answers after the commit and never waits for a queue. Concurrent mails share a commit. A key makes a mail
-once: an equal request waits for the first one's commit and gets its answer.
+once: an equal request waits for the first one's commit and gets its answer. Whoever is on the suppression list enters
+suppressed; the others of the same mail get it.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ from posthouse.batch import Batcher
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.identity import message_id
 from posthouse.mail.message import Content, Lane, Message, Recipient
+from posthouse.mail.suppression import Suppression
 from posthouse.store.base import Draft, Key, Saved, Store
+from posthouse.suppressed import Asked, SuppressionList
 
 STORE_SECONDS = 5.0
 """Seconds after which a store that does not answer is away."""
@@ -24,6 +27,8 @@ TICKS = 25
 """How often within STORE_SECONDS it is looked for what has not been answered."""
 IN_FLIGHT_SECONDS = 1.0
 """Seconds that an equal request waits for the first one's commit."""
+LIST_SECONDS = 1.0
+"""Seconds that a batch waits for the suppression list; workers ask it again in any case."""
 
 _RECORD_BYTES = 500
 
@@ -49,8 +54,8 @@ class StillRunning(Exception):
 
 
 class Accept:
-    """`hint` is told of new mail that is due; a mail lives `expire` seconds if it does not say otherwise; `took` hears
-    of each batch how many seconds its mails waited for the commit."""
+    """`hint` is told of new mail that is due; a mail lives `expire` seconds if it does not say otherwise; `suppressed`
+    knows whom it must not go to; `took` hears of each batch how many seconds its mails waited for the commit."""
 
     def __init__(
         self,
@@ -60,9 +65,11 @@ class Accept:
         new_id: Callable[[], str],
         hostname: str,
         expire: float,
+        suppressed: SuppressionList | None = None,
         took: Callable[[Sequence[float]], None] = lambda seconds: None,
     ) -> None:
         self._store, self._hint, self._took = store, hint, took
+        self._suppressed = suppressed or SuppressionList()
         self._new_id, self._hostname, self._expire = new_id, hostname, expire
         self._batcher: Batcher[tuple[Draft, float], Saved] = Batcher(
             self._save, weigh=_weigh, away=(StoreAway,)
@@ -126,13 +133,29 @@ class Accept:
         return Draft(message, submission.content, key, self._expire)
 
     async def _save(self, items: list[tuple[Draft, float]]) -> list[Saved]:
-        results = await self._store.save([draft for draft, _ in items])
+        results = await self._store.save(await self._marked([draft for draft, _ in items]))
         now = perf_counter()
         self._took([now - since for _, since in items])
-        due = [saved.message for saved in results if saved.created and saved.message.scheduled_at is None]
+        due = [saved.message for saved in results if saved.created and _is_due(saved.message)]
         if due:
             self._hint(due)
         return results
+
+    async def _marked(self, drafts: list[Draft]) -> list[Draft]:
+        """The same drafts, each knowing who of it is on the suppression list. While that is away nobody is: no answer
+        waits for it, and the worker asks again."""
+        covered = [draft.message for draft in drafts if self._suppressed.covers(draft.message.lane)]
+        asked: list[Asked] = [
+            (message.lane, each.email) for message in covered for each in message.recipients
+        ]
+        if not asked:
+            return drafts
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                found = await self._suppressed.find(asked)
+        except (StoreAway, TimeoutError):
+            return drafts
+        return [_marked(draft, found) for draft in drafts] if found else drafts
 
 
 class Deadlines:
@@ -167,6 +190,21 @@ async def in_time(call: Awaitable[T]) -> T:
             return await call
     except TimeoutError:
         raise StoreAway("the store did not answer in time") from None
+
+
+def _is_due(message: Message) -> bool:
+    """Whether there is something to do for a worker now."""
+    return message.scheduled_at is None and message.due_at is not None
+
+
+def _marked(draft: Draft, found: dict[Asked, Suppression]) -> Draft:
+    """What ends before a mail is due does not concern it."""
+    told: dict[str, str] = {}
+    for recipient in draft.message.recipients:
+        entry = found.get((draft.message.lane, recipient.email))
+        if entry is not None and not entry.is_over(draft.message.scheduled_at):
+            told[recipient.email] = entry.text
+    return msgspec.structs.replace(draft, suppressed=told) if told else draft
 
 
 def _weigh(item: tuple[Draft, float]) -> int:

@@ -13,6 +13,7 @@ from posthouse.mail.retry import Decision
 from posthouse.store.base import Key, Saved, Store
 from posthouse.submission.accept import Accept, Submission, in_time
 from posthouse.submission.hints import Hints
+from posthouse.suppressed import SuppressionList
 
 HINT_SECONDS = 0.1
 LEASE_SECONDS = 5.0
@@ -38,11 +39,18 @@ class AcceptQueued(Accept):
         new_id: Callable[[], str],
         hostname: str,
         expire: float,
+        suppressed: SuppressionList | None = None,
         took: Callable[[Sequence[float]], None] = lambda seconds: None,
         owner: str,
     ) -> None:
         super().__init__(
-            store, lambda messages: None, new_id=new_id, hostname=hostname, expire=expire, took=took
+            store,
+            lambda messages: None,
+            new_id=new_id,
+            hostname=hostname,
+            expire=expire,
+            suppressed=suppressed,
+            took=took,
         )
         self._hints, self._owner = hints, owner
 
@@ -53,7 +61,7 @@ class AcceptQueued(Accept):
     async def _queued(self, saving: Awaitable[Saved]) -> Saved:
         saved = await saving
         message: Message | None = saved.message
-        if saved.conflict or message.scheduled_at is not None:
+        if saved.conflict or message.scheduled_at is not None or (saved.created and message.due_at is None):
             return saved
         if not saved.created:
             if not _was_refused(message):

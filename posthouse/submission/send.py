@@ -31,6 +31,7 @@ LARGE = 1_000_000
 KEY_PATTERN = r'^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]([ -~]{0,253}[!-~])?)$'
 """An Idempotency-Key as idempotency_key takes it."""
 
+_AT_FIRST = ("accepted", "suppressed")
 _LENGTH_0 = (b"content-length", b"0")
 _VARY = (b"vary", b"Prefer")
 _DECODER = msgspec.json.Decoder(SendRequest)
@@ -179,17 +180,26 @@ def _answer(saved: Saved, submission: Submission, prefer: bytes | None, reply: S
 
 def as_accepted(message: Message) -> Message:
     """The record as it was at first, so that a repeated request gets the first one's answer."""
-    created = message.created_at
+    created, entered = message.created_at, message.history[0].at
+    recipients = [_at_first(recipient, entered) for recipient in message.recipients]
+    closed = all(recipient.state == "suppressed" for recipient in recipients)
     return msgspec.structs.replace(
         message,
-        recipients=[Recipient(recipient.email, recipient.kind) for recipient in message.recipients],
-        history=message.history[:1],
-        due_at=max(message.scheduled_at or created, created),
+        recipients=recipients,
+        history=[each for each in message.history if each.at == entered and each.event in _AT_FIRST],
+        due_at=None if closed else max(message.scheduled_at or created, created),
         owner=None,
         sent_at=None,
         delivered_at=None,
-        failed_at=None,
+        failed_at=entered if closed else None,
     )
+
+
+def _at_first(recipient: Recipient, entered: int) -> Recipient:
+    """Whoever was on the suppression list then entered suppressed."""
+    if recipient.state == "suppressed" and recipient.at == entered:
+        return recipient
+    return Recipient(recipient.email, recipient.kind)
 
 
 def _beside(findings: list[Finding], more: list[Finding]) -> list[Finding]:

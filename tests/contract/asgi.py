@@ -31,6 +31,7 @@ from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Gate
 from posthouse.submission.ratelimit import Rate, RateLimiter
 from posthouse.submission.times import wall_clock
+from posthouse.suppressed import SuppressionList
 from tests.contract.conformance import Document
 
 MASTER = "a master key of the tests"
@@ -119,7 +120,7 @@ class House:
 async def house(
     folder: Path, *, rate: Rate | None = None, clock: Any = None, **options: Any
 ) -> AsyncIterator[House]:
-    """A house in `folder`. Options are those of Api, and max_body, rules, ready."""
+    """A house in `folder`. Options are those of Api, and max_body, rules, ready, suppressed."""
     store = SqliteStore(folder / "posthouse.db")
     await store.start()
     keys = Keyring(store, MASTER, wall_clock)
@@ -133,7 +134,14 @@ async def house(
     limiter = RateLimiter(rate, clock) if rate else None
     api = Api(
         store=store,
-        accept=Accept(options.pop("saver", store), hint, new_id=new_id, hostname="post.example", expire=3600),
+        accept=Accept(
+            options.pop("saver", store),
+            hint,
+            new_id=new_id,
+            hostname="post.example",
+            expire=3600,
+            suppressed=options.pop("suppressed", SuppressionList(store)),
+        ),
         hint=hint,
         gate=Gate(keys, limiter, options.pop("max_body", 100_000)),
         rules=options.pop("rules", Rules(sender=Mailbox("posthouse@post.example"))),
