@@ -7,7 +7,19 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 
-from benchmarks import accept, company, delivery, large, latency, logs, memory, mime, shared, smtp_client
+from benchmarks import (
+    accept,
+    company,
+    delivery,
+    kills,
+    large,
+    latency,
+    logs,
+    memory,
+    mime,
+    shared,
+    smtp_client,
+)
 from benchmarks.figure import Figure, header, row
 
 Benchmark = Callable[[bool], Sequence[Figure]]
@@ -63,6 +75,10 @@ def _shared(quick: bool) -> Sequence[Figure]:
     if quick:
         return shared.measure(1, 3, mails=5_000, waiting=10_000, scaled=1_000)
     return shared.measure(3, 10, mails=20_000, waiting=100_000, scaled=4_000)
+
+
+def _kills(quick: bool) -> Sequence[Figure]:
+    return kills.measure(500, 5) if quick else kills.measure(5_000, 20)
 
 
 def _logs_large(quick: bool) -> Sequence[Figure]:
@@ -121,6 +137,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "logs": _logs,
     "shared": _shared,
     "logs_shared": _logs_shared,
+    "kills": _kills,
 }
 LARGE: dict[str, Benchmark] = {"logs_large": _logs_large, "logs_shared_large": _logs_shared_large}
 """Those that take hours and a lot of disk: only when they are named."""

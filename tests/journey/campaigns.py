@@ -63,7 +63,7 @@ class Place(NamedTuple):
         """Steers it."""
         return await self.api.client.post(f"{JOBS}/{id}/{act}", params=query)
 
-    async def over(self, id: str, seconds: float = 60.0, most: int | None = None) -> Job:
+    async def over(self, id: str, seconds: float = 60.0) -> Job:
         """The campaign once nothing of it is open and it knows. What was seen on the way there adds up, and once the
         audience is complete its size and what is done only stay or grow."""
         seen: list[Job] = []
@@ -90,20 +90,6 @@ class Place(NamedTuple):
             if cursor is None:
                 return items
             query["cursor"] = cursor
-
-    async def kept_promise(self, id: str) -> Job:
-        """Waits until the campaign is over; none of it is lost, and doubled only what says `uncertain`."""
-        job = await self.over(id)
-        taken = self.taken
-        for each in await self.recipients(id):
-            copies = taken[each["email"]]
-            assert each["state"] in ("sent", "unknown"), each
-            assert copies or each["state"] == "unknown", f"lost: {each}"
-            if copies > 1:
-                record = await self.api.get(each["id"])
-                assert copies <= 1 + record["uncertain"], f"doubled without a word: {record}"
-        self.audit()
-        return job
 
     @property
     def taken(self) -> Counter[str]:
