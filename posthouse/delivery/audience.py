@@ -47,7 +47,8 @@ class Builder:
 
     async def close(self, campaign: Campaign) -> None:
         """What is to be done for a canceled one: those of it that are frozen become messages, too, so that its counts
-        stay what they were."""
+        stay what they were; whom nobody froze are forgotten."""
+        await self._slices(lambda: self._campaigns.freeze_kept(campaign.id))
         await self._enlist(campaign.id, lambda: None)
         await self._slices(lambda: self._campaigns.cancel_slice(campaign.id, CANCELED))
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from posthouse.delivery.audience import Builder, People
-from posthouse.delivery.clock import wall_clock
+from posthouse.delivery.clock import elapsed_clock, wall_clock
 from posthouse.delivery.hands import Hands
 from posthouse.delivery.manner import FindMade
 from posthouse.delivery.turns import Turns
@@ -33,6 +33,8 @@ MOST = 100
 PUT_BACK = 5.0
 """Seconds after which the job of a campaign that is not at work here may come again."""
 LONGEST_WAIT = 3600.0
+LONGEST_REST = 60.0
+"""Seconds that one whose building fails again and again rests between two tries."""
 
 
 class Bulk(NamedTuple):
@@ -61,6 +63,7 @@ class CampaignWork:
         self._looks = 0
         self._here: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stumbled: dict[str, tuple[int, float]] = {}
         self._sooner = asyncio.Event()
         self._log = structlog.get_logger("delivery")
 
@@ -99,6 +102,7 @@ class CampaignWork:
         canceled = [each for each in found if each.phase == "canceled"]
         chosen = self._choose(each for each in found if each.phase != "canceled")
         self._here = {each.id for each in chosen}
+        self._stumbled = {each.id: self._stumbled[each.id] for each in found if each.id in self._stumbled}
         self._keep_tasks([*canceled, *chosen])
         running = [each for each in chosen if each.phase == "running"]
         await self._recall({each.id for each in found if each.phase == "running"})
@@ -123,7 +127,7 @@ class CampaignWork:
         """One for each that is to be built or closed."""
         self._end_tasks(self._tasks.keys() - {each.id for each in campaigns})
         for each in campaigns:
-            if each.id in self._tasks or (each.ready and each.phase != "canceled"):
+            if each.id in self._tasks or (each.ready and each.phase != "canceled") or self._rests(each.id):
                 continue
             work = self._builder.close(each) if each.phase == "canceled" else self._build(each)
             task = asyncio.get_running_loop().create_task(self._guarded(each.id, work))
@@ -133,18 +137,28 @@ class CampaignWork:
         return self._builder.build(campaign, lambda: self.turns.filled(campaign.id))
 
     async def _guarded(self, id: str, work: Coroutine[None, None, None]) -> None:
-        """Whatever goes wrong, the next look tries again."""
+        """Whatever goes wrong, a later look tries again."""
         try:
             await work
+            self._stumbled.pop(id, None)
         except Impossible:
             pass  # somebody paused or canceled it since the look
         except StoreAway as error:
             self._log.warning("store away", during="campaign", id=id, why=str(error))
+            self._stumble(id)
         except Exception:
             self._log.exception("campaign stumbled", id=id)
+            self._stumble(id)
         finally:
             if self._tasks.get(id) is asyncio.current_task():
                 del self._tasks[id]
+
+    def _stumble(self, id: str) -> None:
+        times = self._stumbled.get(id, (0, 0.0))[0] + 1
+        self._stumbled[id] = times, elapsed_clock() + min(LOOK * 2 ** min(times - 1, 10), LONGEST_REST)
+
+    def _rests(self, id: str) -> bool:
+        return id in self._stumbled and elapsed_clock() < self._stumbled[id][1]
 
     def _end_tasks(self, ids: Iterable[str]) -> None:
         for id in [*ids]:

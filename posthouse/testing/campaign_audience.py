@@ -115,6 +115,15 @@ class Gathering:
         await enlisted(store, id)
         assert len(await messages(store, id)) == 10
 
+    async def test_canceled_before_it_was_frozen_it_has_nobody(self, store: Office) -> None:
+        id = (await added(store, *riders(700))).id
+        await store.act(id, "cancel", "ann")
+        assert await frozen(store, id) == 1
+        await enlisted(store, id)
+        campaign, counts = await seen(store, id)
+        assert (campaign.ready, counts.total) == (True, 0)
+        assert await store.complete(id) is not None
+
     async def test_two_that_enlist_make_one_mail_each_and_the_sum_stays(
         self, store: Office, other: Office
     ) -> None:

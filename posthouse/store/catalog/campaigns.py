@@ -92,7 +92,8 @@ class Campaigns(Protocol):
 
     async def freeze_kept(self, id: str) -> Slice:
         """Adds a slice of the audience that is kept here: the recipients that were given with it, else the contacts
-        that have its roles, as they are now; goes on where it stopped, and completes it in the end."""
+        that have its roles, as they are now; goes on where it stopped, and completes it in the end. Of a canceled one it
+        forgets who was given with it."""
         ...
 
     async def enlist(self, id: str, limit: int, make: MakeDraft) -> Slice:

@@ -41,6 +41,7 @@ COPY = """INSERT INTO audience (campaign, email, address, name, roles, variables
 GIVE = "INSERT INTO given (campaign, slice, people) VALUES ($1, $2, $3)"
 GIVEN = "SELECT slice, people FROM given WHERE campaign = $1 ORDER BY slice LIMIT 1"
 FORGET_GIVEN = "DELETE FROM given WHERE campaign = $1 AND slice = $2"
+FORGET = "DELETE FROM given WHERE campaign = $1"
 FREEZE = """INSERT INTO audience (campaign, email, address, name, roles, variables)
   SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING"""
 TAKE = f"""
@@ -72,7 +73,10 @@ async def freeze(connection: Connection, id: str, people: Sequence[Person], last
 async def freeze_kept(connection: Connection, id: str, shard: int) -> Slice:
     """See the port."""
     found = await locked(connection, id)
-    if found is None or not takes_people(found[0]):
+    if found is None:
+        return "done"
+    if not takes_people(found[0]):
+        await connection.execute(FORGET, id)
         return "done"
     more = _freeze_contacts if found[0].roles else _freeze_given
     if await more(connection, found[0], shard):

@@ -43,6 +43,7 @@ SELECT ?, key, email, name, roles, attributes FROM contacts WHERE key IN (SELECT
 GIVE = "INSERT OR REPLACE INTO given (campaign, slice, people) VALUES (?, ?, ?)"
 GIVEN = "SELECT slice, people FROM given WHERE campaign = ? ORDER BY slice LIMIT 1"
 FORGET_GIVEN = "DELETE FROM given WHERE campaign = ? AND slice = ?"
+FORGET = "DELETE FROM given WHERE campaign = ?"
 FREEZE = "INSERT OR IGNORE INTO audience (campaign, email, address, name, roles, variables) VALUES {rows}"
 WAITING = "SELECT address, name, roles, variables FROM audience WHERE campaign = ? ORDER BY email LIMIT ?"
 TAKE = "DELETE FROM audience WHERE campaign = ? AND email IN (SELECT value FROM json_each(?)) RETURNING email"
@@ -69,9 +70,12 @@ def freeze(connection: Connection, id: str, people: Sequence[Person], last: bool
 def freeze_kept(connection: Connection, id: str) -> Slice:
     """See the port."""
     found = kept(connection, id)
-    if found is None or not takes_people(found[0]):
+    if found is None:
         return "done"
     given = _given(found[0])
+    if not takes_people(found[0]):
+        connection.execute(FORGET, (given,))
+        return "done"
     row = connection.execute(GIVEN, (given,)).fetchone()
     if row is None:
         freeze(connection, id, [], last=True)

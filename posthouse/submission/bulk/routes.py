@@ -88,4 +88,7 @@ def _handlers(bulk: Bulk, reads: Reads) -> dict[tuple[str, str], Handler]:
 
 
 async def _none(call: Call) -> Answer:
-    raise Problem("no-campaigns", "POSTHOUSE_STORE must be sqlite: or postgresql: for bulk sends.")
+    raise Problem(
+        "no-campaigns",
+        "Bulk sends need POSTHOUSE_STORE to be sqlite: or postgresql:, and no POSTHOUSE_CATALOG beside it.",
+    )

@@ -11,6 +11,7 @@ from posthouse.delivery.campaigns import CampaignWork
 from posthouse.delivery.worker import Worker
 from posthouse.mail.advance import LONELY
 from posthouse.mail.campaign import Person
+from posthouse.mail.errors import StoreAway
 from posthouse.mail.press import press
 from posthouse.mail.template import Source
 from posthouse.queue.base import Course
@@ -75,6 +76,22 @@ async def test_people_from_another_database_are_frozen_in_slices(office: Office)
         await office.completed(id)
     assert taken(office) == addresses(people)
     assert asked == [("rider",)]
+
+
+async def test_an_audience_that_cannot_be_read_is_asked_for_again(office: Office) -> None:
+    """The database of others is away, then says what nobody expects; whom it gave before is not doubled."""
+    errors: list[Exception] = [StoreAway("away"), ValueError("no such column")]
+
+    async def elsewhere(roles: Sequence[str]) -> AsyncIterator[Sequence[Person]]:
+        yield riders(5)
+        if errors:
+            raise errors.pop(0)
+        yield riders(10)
+
+    id = await office.add(roles=("rider",))
+    async with office.worker(people=elsewhere):
+        await office.completed(id)
+    assert taken(office) == addresses(riders(10))
 
 
 async def test_nobody_has_that_role_the_campaign_ends(office: Office) -> None:
