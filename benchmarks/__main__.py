@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import (
     accept,
+    audience,
+    bulk,
     company,
     delivery,
     kills,
@@ -53,6 +55,18 @@ def _latency(quick: bool) -> Sequence[Figure]:
 
 def _delivery(quick: bool) -> Sequence[Figure]:
     return delivery.measure(1, 5_000) if quick else delivery.measure(3, 20_000)
+
+
+def _bulk(quick: bool) -> Sequence[Figure]:
+    return bulk.measure("SQLite", 1, 20_000) if quick else bulk.measure("SQLite", 3, 100_000)
+
+
+def _bulk_shared(quick: bool) -> Sequence[Figure]:
+    return bulk.measure("PostgreSQL", 1, 20_000) if quick else bulk.measure("PostgreSQL", 3, 100_000)
+
+
+def _audience(quick: bool) -> Sequence[Figure]:
+    return audience.measure(1, 50_000) if quick else audience.measure(3, 1_000_000)
 
 
 def _memory(quick: bool) -> Sequence[Figure]:
@@ -130,6 +144,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "accept": _accept,
     "latency": _latency,
     "delivery": _delivery,
+    "bulk": _bulk,
+    "bulk_shared": _bulk_shared,
+    "audience": _audience,
     "memory": _memory,
     "mime": _mime,
     "smtp_client": _smtp_client,

@@ -23,10 +23,11 @@ class Servers(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """An api process and its workers."""
+    """An api process and its workers, and the POSTHOUSE_STORE of all of them."""
 
     api: House
     workers: list[House]
+    store: str
 
     @property
     def processes(self) -> list[House]:
@@ -56,7 +57,9 @@ def shared(transport: str, workers: int = 1) -> Generator[Shared]:
             return stack.enter_context(process(place / name, places, transport, *arguments))
 
         api = start("api", "--roles", "api", "--migrate")
-        yield Shared(api, [start(f"worker-{each}", "--roles", "worker") for each in range(workers)])
+        yield Shared(
+            api, [start(f"worker-{each}", "--roles", "worker") for each in range(workers)], places.store
+        )
 
 
 def process(
@@ -68,13 +71,25 @@ def process(
 
 def tell(store: str, statement: str) -> None:
     """Has the PostgreSQL do it."""
+    ask(store, statement)
 
-    async def work() -> None:
+
+def ask(store: str, question: str) -> object:
+    """The first value that the PostgreSQL answers."""
+
+    async def work() -> object:
         connection = await asyncpg.connect(store)
-        await connection.execute(statement)
-        await connection.close()
+        try:
+            return await connection.fetchval(question)
+        finally:
+            await connection.close()
 
-    asyncio.run(work())
+    return asyncio.run(work())
+
+
+def server_process(store: str) -> int:
+    """The process id of the PostgreSQL, which is on this machine and lets us read its files."""
+    return int(str(ask(store, "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)")))
 
 
 def _address(variable: str) -> str:
