@@ -70,7 +70,7 @@ async def run(
         worker = None
         if "worker" in roles:
             bulk = open_campaigns(settings, record)
-            worker = open_worker(settings, store, queue, attempt_times(meters), bulk)
+            worker = open_worker(settings, store, suppressed, queue, attempt_times(meters), bulk)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

@@ -59,7 +59,12 @@ def open_queue_of(
 
 
 def open_worker(
-    settings: Settings, store: Store, queue: Queue, over: AttemptOver, bulk: Bulk | None = None
+    settings: Settings,
+    store: Store,
+    suppressed: SuppressionList,
+    queue: Queue,
+    over: AttemptOver,
+    bulk: Bulk | None = None,
 ) -> Worker:
     """The worker of these settings, not yet started; `over` hears of each attempt that ended. With `bulk` it sends
     campaigns."""
@@ -75,7 +80,8 @@ def open_worker(
     )
     ways_out = transports(settings, _pacing(settings, store))
     tell = _telling(settings, queue)
-    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell, bulk)
+    policy = retry_policy(settings)
+    return Worker(store, queue, ways_out, policy, options, over, tell, bulk, suppressed)
 
 
 def _telling(settings: Settings, queue: Queue) -> Tell | None:
