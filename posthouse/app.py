@@ -26,10 +26,13 @@ from posthouse.submission.explain import EXPLAIN, explain_email
 from posthouse.submission.health import Ready, health_routes
 from posthouse.submission.logs import LIST, list_emails
 from posthouse.submission.metrics import NOT_WATCHED, OpenHere, Watching, far_route, near_route
+from posthouse.submission.pinned import Pin
 from posthouse.submission.problems import Problem
 from posthouse.submission.reference.routes import reference_routes
 from posthouse.submission.request import SendRequest
 from posthouse.submission.send import SEND, SendReply, send_email
+from posthouse.submission.templates.routes import template_routes
+from posthouse.submission.templates.shelf import Shelf
 
 UNMATCHED = "unmatched"
 """What counts as the route of a path that is not there."""
@@ -38,7 +41,8 @@ UNMATCHED = "unmatched"
 class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What the api role is made of. `expire` is how many seconds a mail lives on after a retry; `now` gives
     microseconds since 1970; `policy` is the workers'; `hint` tells the workers of mail that is due; `reads` is
-    where lists are read, if not from the store; `bulk` is None where the store keeps no campaigns."""
+    where lists are read, if not from the store; `bulk` is None where the store keeps no campaigns; `shelf` has the templates
+    of the catalog, and `pin` finds the one that a mail names."""
 
     store: Store
     accept: Accept
@@ -53,6 +57,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     send_reply: SendReply = 202
     hooks: Sequence[Hook] = ()
     bulk: Bulk | None = None
+    shelf: Shelf
+    pin: Pin | None = None
     reads: Reads | None = None
 
 
@@ -95,7 +101,7 @@ def routes(api: Api) -> list[Route]:
             path="/email/send",
             scope="send",
             request=SendRequest,
-            handler=send_email(api.accept, api.rules, api.send_reply, api.now),
+            handler=send_email(api.accept, api.rules, api.send_reply, api.now, api.pin),
             doc=SEND,
         ),
         Route(
@@ -127,6 +133,7 @@ def routes(api: Api) -> list[Route]:
             doc=RETRY,
         ),
         *bulk_routes(api.bulk, api.reads or api.store),
+        *template_routes(api.shelf),
         *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
     ]
 

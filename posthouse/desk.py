@@ -19,6 +19,7 @@ import msgspec
 
 from posthouse.app import build_app
 from posthouse.config import Settings
+from posthouse.delivery.render import Renderer
 from posthouse.queue.registry import open_queue
 from posthouse.roles.api import open_api
 from posthouse.roles.bulk import open_bulk
@@ -73,15 +74,29 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     key = secrets.token_urlsafe(32)
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
-        queue = open_queue("store:", store.next_due)
+        queue, renderer = open_queue("store:", store.next_due), Renderer(None)
         bulk, suppressed = open_bulk(settings, store, catalog, queue), SuppressionList(catalog)
-        api = open_api(settings, store, catalog, suppressed, queue, _always_ready, bulk=bulk, by=_person())
+        api = open_api(
+            settings,
+            store,
+            store,
+            catalog,
+            suppressed,
+            queue,
+            renderer,
+            _always_ready,
+            bulk=bulk,
+            by=_person(),
+        )
         app = build_app(api)
 
         async def desk(method: str, path: str, body: Any) -> Reply:
             return await _ask_app(app, key, method, path, b"" if body is None else json.dumps(body).encode())
 
-        yield desk
+        try:
+            yield desk
+        finally:
+            renderer.stop()
         await api.accept.drain()
 
 

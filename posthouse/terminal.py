@@ -283,6 +283,39 @@ def api_keys(keys: Sequence[ApiKey]) -> None:
         show(rows)
 
 
+def templates(page: dict[str, Any]) -> None:
+    """A list of templates."""
+    if not on_terminal():
+        show(page)
+        return
+    _table(
+        ("id", "version", "subject", "pushed", "by"),
+        [
+            (each["id"], str(each["version"]), each["subject"] or "", each["createdAt"], each["createdBy"])
+            for each in page["items"]
+        ],
+    )
+
+
+def pushed(results: list[dict[str, Any]]) -> None:
+    """What became of each template of a folder."""
+    if not on_terminal():
+        show({"items": results})
+        return
+    _table(
+        ("id", "", "version", "needs"),
+        [
+            (
+                each["id"],
+                each["error"] or each["result"],
+                str(each["version"] or ""),
+                ", ".join(each["required"]),
+            )
+            for each in results
+        ],
+    )
+
+
 def _state(key: ApiKey, now: int) -> str:
     if key.revoked_at is not None:
         return "revoked"
@@ -291,7 +324,7 @@ def _state(key: ApiKey, now: int) -> str:
 
 def request(
     to: list[str],
-    subject: str,
+    subject: str | None,
     body: str | None,
     *,
     html: Path | None,
@@ -301,9 +334,11 @@ def request(
     bcc: list[str] | None,
     attach: list[Path] | None,
     lane: str | None,
+    template: str | None,
+    variables: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The JSON of POST /email/send from arguments, files or standard input."""
-    if body is None and html is None and text is None:
+    if body is None and html is None and text is None and template is None:
         body = sys.stdin.read()
     asked: dict[str, Any] = {
         "to": to,
@@ -316,6 +351,8 @@ def request(
         "bcc": bcc,
         "attachments": attach and [_attachment(path) for path in attach],
         "lane": lane,
+        "template": template,
+        "variables": variables,
     }
     return {name: value for name, value in asked.items() if value is not None}
 

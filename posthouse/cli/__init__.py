@@ -16,6 +16,7 @@ from posthouse.cli.keys import create, list_keys, revoke
 from posthouse.cli.mails import explain, inbox, logs, retry, show
 from posthouse.cli.send import send
 from posthouse.cli.serve import migrate, records, serve, worker
+from posthouse.cli.templates import templates
 from posthouse.cli.watch import audit, config, doctor, status
 
 COMMANDS: tuple[Callable[..., int], ...] = (
@@ -38,6 +39,7 @@ keys.command(list_keys, name="list")
 keys.command(revoke)
 app.command(keys)
 app.command(bulk)
+app.command(templates)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

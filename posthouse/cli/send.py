@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from posthouse import terminal
 from posthouse.cli.run import Key, Url, opened_desk, run
+from posthouse.cli.templates import Set, read_variables
 from posthouse.config import BadSettings, Settings
 from posthouse.mail.lifecycle import OPEN
 
@@ -18,7 +19,7 @@ WAIT_FIRST, WAIT_MOST = 0.05, 1.0
 def send(
     to: Annotated[list[str], Parameter(help="addresses, as many as wanted")],
     *,
-    subject: str,
+    subject: str | None = None,
     body: str | None = None,
     html: Path | None = None,
     text: Path | None = None,
@@ -27,18 +28,22 @@ def send(
     bcc: Annotated[list[str] | None, Parameter(negative="")] = None,
     attach: Annotated[list[Path] | None, Parameter(negative="")] = None,
     lane: str | None = None,
+    template: str | None = None,
+    variables: Set = None,
     wait: bool = False,
     timeout: float = 60.0,
     url: Url = None,
     key: Key = None,
 ) -> int:
-    """Hand in a mail. Without --body, --html or --text the body is read from standard input.
+    """Hand in a mail. Without --body, --html, --text or --template the body is read from standard input.
 
     Parameters
     ----------
     html: a file with the HTML
     text: a file with the plain text
+    subject: needed, unless the template has one
     attach: files to attach
+    template: what it is made of, with --set for its variables
     wait: until it is sent or failed; the exit code tells which
     timeout: seconds to wait at most
     """
@@ -56,6 +61,8 @@ def send(
                 bcc=bcc,
                 attach=attach,
                 lane=lane,
+                template=template,
+                variables=read_variables(variables),
             )
         except OSError as error:
             raise BadSettings([f"{error.filename}: {error.strerror}"]) from None

@@ -20,7 +20,7 @@ from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
 from posthouse.delivery.lease import Renewal
 from posthouse.delivery.load import Loader
-from posthouse.delivery.manner import Manner
+from posthouse.delivery.manner import FindMade, Manner
 from posthouse.delivery.report import report
 from posthouse.delivery.settle import BATCH, Settled, Settler
 from posthouse.mail.advance import Settlement
@@ -31,7 +31,6 @@ from posthouse.mail.retry import Policy
 from posthouse.mail.status import is_of_an_attempt
 from posthouse.queue.base import Taken
 from posthouse.store.base import Store
-from posthouse.suppressed import SuppressionList
 from posthouse.transport.base import Transport
 
 Over = Callable[[Attempt, Settlement], None]
@@ -60,7 +59,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 class Hands:
     """See the module. With `tell` outcomes are announced to whoever keeps the records, else settled. `manner` tells how
-    mail of campaigns is made, `suppressed` whom none must go to."""
+    mail of campaigns is made."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Hands:
         over: Over,
         tell: Tell | None,
         manner: Manner | None = None,
-        suppressed: SuppressionList | None = None,
+        find: FindMade | None = None,
     ) -> None:
         self._store, self._policy, self._options, self._over = store, policy, options, over
         self._log: FilteringBoundLogger = structlog.get_logger("delivery").bind()
@@ -85,7 +84,7 @@ class Hands:
             self._announcer = Announcer(store, tell, options.owner, options.lease, self._let_go, self._forget)
         self._renewal = Renewal(store, options.owner, options.lease, self.held.values)
         self._loader = Loader(
-            store, self.choose, self._give_back, options.return_path, options.templates, manner, suppressed
+            store, self.choose, self._give_back, options.return_path, options.templates, manner, find
         )
         self._handed_over = self._pace = 0
         self._lonely: Attempt | None = None

@@ -1,10 +1,9 @@
 """From a claimed message to the bytes of a mail: content loaded in chunks, built, and handed to a transport.
 
-Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. What is
-for somebody on the suppression list goes no further (delivery.suppress). Under load the mails are built in another
-process (delivery.build); one over LARGE on a thread, two at a time, so that the loop is never held up. What a template
-gives (delivery.render) is kept before it is first sent, so a resend is the same mail. What cannot be written as a mail is
-refused with the reason; what no transport can take now is given back.
+Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. Under
+load the mails are built in another process (delivery.build); one over LARGE on a thread, two at a time, so that the
+loop is never held up. What a template gives (delivery.render) is kept before it is first sent, so a resend is the same
+mail. What cannot be written as a mail is refused with the reason; what no transport can take now is given back.
 """
 
 import asyncio
@@ -20,17 +19,15 @@ from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.build import Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
-from posthouse.delivery.manner import Manner
-from posthouse.delivery.merge import Merger
+from posthouse.delivery.manner import FindMade, Manner, versions_of
+from posthouse.delivery.merge import GONE, Merger
 from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
-from posthouse.delivery.suppress import held_back
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.outcome import Outcome, refused
-from posthouse.mail.template import is_rendered
+from posthouse.mail.template import Made, is_rendered
 from posthouse.store.base import Store
-from posthouse.suppressed import SuppressionList
 
 CHUNK, BULK_CHUNK = 32, 128
 """Messages loaded at once: the fewer, the sooner the first goes out; of a campaign all that one claim gives."""
@@ -46,11 +43,17 @@ AHEAD = 3
 """Chunks that may be on their way through the builder."""
 
 Loaded = tuple[Attempt, Content]
+Named = tuple[str, int | None]
+"""A template, and its version."""
+
+NO_CATALOG = Outcome(
+    result="deferred", text="this worker does not know the catalog of templates: POSTHOUSE_CATALOG"
+)
 
 
 class Loader:
     """`choose` gives the breaker of a usable transport or None; `give_back` takes what cannot go now, with why;
-    `templates` is their folder, if there is one."""
+    `templates` is their folder, if there is one; `find` finds those of the catalog, if there is one."""
 
     def __init__(
         self,
@@ -60,9 +63,8 @@ class Loader:
         return_path: str | None,
         templates: Path | None = None,
         manner: Manner | None = None,
-        suppressed: SuppressionList | None = None,
+        find: FindMade | None = None,
     ) -> None:
-        self._suppressed = suppressed or SuppressionList()
         self._store, self._choose, self._give_back, self._return_path = store, choose, give_back, return_path
         self._waiting: tuple[deque[Attempt], deque[Attempt]] = (deque(), deque())
         self._changed = asyncio.Event()
@@ -70,6 +72,8 @@ class Loader:
         self._threads = asyncio.Semaphore(2)
         self._builder = Builder()
         self._renderer = Renderer(templates)
+        self._has_folder = templates is not None
+        self._find = find and versions_of(find)
         self._merger = Merger(manner or _no_campaigns)
         self._ahead = asyncio.Semaphore(AHEAD)
         self._building: set[asyncio.Task[None]] = set()
@@ -139,28 +143,18 @@ class Loader:
 
     async def _load(self, chunk: list[Attempt]) -> None:
         try:
-            contents, held = await self._look_up(chunk)
+            contents = await self._store.contents([attempt.id for attempt in chunk])
         except StoreAway:
             await asyncio.sleep(AGAIN)
             for attempt in chunk:
                 self._give_back(attempt, "the store is away")
             return
-        for attempt in chunk:
-            if attempt.id in held:
-                attempt.suppress(held[attempt.id])
-        mails = list(self._sorted_out([attempt for attempt in chunk if attempt.recipients], contents))
+        mails = list(self._sorted_out(chunk, contents))
         if self._builder.ready_for(len(mails)):
             await self._ahead.acquire()
             self._start(self._build_apart(mails))
         else:
             await self._build_here(mails)
-
-    async def _look_up(self, chunk: list[Attempt]) -> tuple[dict[str, Content], dict[str, dict[str, str]]]:
-        """The contents, and of which mails whom it must not go to, with why."""
-        contents = self._store.contents([attempt.id for attempt in chunk])
-        if not any(self._suppressed.covers(attempt.lane) for attempt in chunk):
-            return await contents, {}
-        return await asyncio.gather(contents, held_back(self._suppressed, chunk))
 
     def _sorted_out(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> Iterator[Loaded]:
         """What is to be built with the rest: a large one is built by itself, what has a template is rendered, one
@@ -209,8 +203,12 @@ class Loader:
     async def _render(self, mails: list[Loaded]) -> None:
         """In its own process; what came of it is kept before any of it is sent."""
         try:
+            templates = await self._templates(content for _, content in mails)
+            mails = [(a, c) for a, c in mails if self._is_renderable(a, c, templates)]
+            places = {named: place for place, named in enumerate(templates)}
             built = await self._renderer.render(
-                [Order(attempt.message, content) for attempt, content in mails]
+                [Order(a.message, c, places.get(_named(c))) for a, c in mails],
+                [made for made in templates.values() if made is not None],
             )
             kept = await self._store.keep(
                 [
@@ -229,6 +227,25 @@ class Loader:
             elif self._written(attempt, content, each.data):
                 ready.append(attempt)
         self._send(ready)
+
+    async def _templates(self, contents: Iterable[Content]) -> dict[Named, Made | None]:
+        """Those of the catalog that these name; those that are there come first."""
+        wanted = {_named(each) for each in contents if each.template_version or not self._has_folder}
+        found = {each: await self._find(*each) for each in wanted} if self._find is not None else {}
+        return dict(sorted(found.items(), key=lambda each: each[1] is None))
+
+    def _is_renderable(
+        self, attempt: Attempt, content: Content, templates: Mapping[Named, Made | None]
+    ) -> bool:
+        """Whether its template can be had; else that is its outcome."""
+        named = _named(content)
+        if named in templates and templates[named] is None:
+            attempt.settle([GONE] * len(attempt.recipients))
+        elif named not in templates and content.template_version is not None:
+            attempt.settle([NO_CATALOG] * len(attempt.recipients))
+        else:
+            return True
+        return False
 
     async def _merge(self, campaign: str, mails: list[Loaded]) -> None:
         """In their own process, while the next chunk is loaded; pieces go out as they come."""
@@ -291,6 +308,10 @@ class Loader:
             attempt.handed = elapsed_clock()
         if breaker is not None:
             breaker.transport.send(attempts)
+
+
+def _named(content: Content) -> Named:
+    return content.template or "", content.template_version
 
 
 async def _no_campaigns(campaign: str) -> None:

@@ -1,7 +1,9 @@
-"""How the mails of a campaign are made: the version of a template that it pins, its own subject, its own variables."""
+"""How mail with a template of the catalog is made: that of a campaign, of the version that it pins, its own subject and its
+own variables; a single one, of its version."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
 
 import msgspec
 
@@ -9,33 +11,57 @@ from posthouse.mail.campaign import Campaign
 from posthouse.mail.template import Made
 from posthouse.store.catalog.campaigns import Campaigns
 
-MOST = 32
-"""Campaigns that are remembered: neither they nor their templates change."""
+K = TypeVar("K", bound=Hashable)
 
-FindMade = Callable[[str, int], Awaitable[Made | None]]
-"""A version of a template of the catalog; None where there is none. Raises StoreAway."""
+MOST = 32
+"""Campaigns, and versions, that are remembered: they do not change."""
+
+FindMade = Callable[[str, int | None], Awaitable[Made | None]]
+"""A version of a template of the catalog, the newest for None; None where there is none. Raises StoreAway."""
 Manner = Callable[[str], Awaitable[Made | None]]
 """How the mails of the campaign of that id are made; None where it or its template is gone. Raises StoreAway."""
 
 
 def manner_of(campaigns: Campaigns, find: FindMade) -> Manner:
     """Asks the catalog once for each."""
-    known: OrderedDict[str, Made] = OrderedDict()
 
     async def manner(id: str) -> Made | None:
-        if id in known:
-            known.move_to_end(id)
-            return known[id]
         found = await campaigns.campaign(id)
         made = found and await find(found[0].template, found[0].version)
-        if found is None or made is None:
-            return None
-        known[id] = made = pinned(found[0], made)
-        if len(known) > MOST:
-            known.popitem(last=False)
-        return made
+        return None if found is None or made is None else pinned(found[0], made)
 
-    return manner
+    return _remembered(manner)
+
+
+def versions_of(find: FindMade) -> FindMade:
+    """Asks the catalog once for each version, and each time for the newest."""
+
+    def ask(asked: tuple[str, int]) -> Awaitable[Made | None]:
+        return find(*asked)
+
+    remembered = _remembered(ask)
+
+    async def made(template: str, version: int | None) -> Made | None:
+        return await (find(template, None) if version is None else remembered((template, version)))
+
+    return made
+
+
+def _remembered(ask: Callable[[K], Awaitable[Made | None]]) -> Callable[[K], Awaitable[Made | None]]:
+    known: OrderedDict[K, Made] = OrderedDict()
+
+    async def made(asked: K) -> Made | None:
+        if asked in known:
+            known.move_to_end(asked)
+            return known[asked]
+        found = await ask(asked)
+        if found is not None:
+            known[asked] = found
+            if len(known) > MOST:
+                known.popitem(last=False)
+        return found
+
+    return made
 
 
 def pinned(campaign: Campaign, made: Made) -> Made:

@@ -22,7 +22,7 @@ SECONDS = 0.1
 BYTES = 8 << 20
 """What a piece may come to, about."""
 
-_GONE = refused("its template is not there any more")
+GONE = refused("its template is not there any more")
 
 
 class Merger:
@@ -37,7 +37,7 @@ class Merger:
         """What became of each, in order, piece by piece. Raises StoreAway; Away once it was stopped."""
         made = await self._manner(campaign)
         if made is None:
-            yield [_GONE] * len(mails)
+            yield [GONE] * len(mails)
             return
         at = 0
         while at < len(mails):

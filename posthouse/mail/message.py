@@ -38,7 +38,8 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What the mail says. At least one of html, text, template is there; text absent beside html is derived. Beside a
-    template html and text are what it gave, once it was rendered; `subject` may be "" before that."""
+    template html and text are what it gave, once it was rendered; `subject` may be "" before that. A template with a
+    version is one of the catalog."""
 
     sender: Mailbox
     to: tuple[Mailbox, ...]
@@ -51,6 +52,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     headers: dict[str, str] = {}
     attachments: tuple[Attachment, ...] = ()
     template: str | None = None
+    template_version: int | None = None
     variables: dict[str, Any] = {}
 
 

@@ -5,10 +5,12 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
 from starlette.types import ASGIApp
 
 from posthouse.app import Api, build_app, build_health
 from posthouse.config import Settings
+from posthouse.delivery.render import Renderer
 from posthouse.delivery.worker import Worker
 from posthouse.feedback.generic import GenericHook
 from posthouse.mail.errors import StoreAway
@@ -17,6 +19,7 @@ from posthouse.metrics.watch import accept_times, watch_routes
 from posthouse.queue.base import Queue
 from posthouse.roles.bulk import open_bulk
 from posthouse.roles.opened import opened_reads
+from posthouse.roles.templates import open_shelf
 from posthouse.roles.work import new_id, owner, retry_policy, rules
 from posthouse.store.base import Reads, Store
 from posthouse.store.catalog import Catalog
@@ -31,6 +34,7 @@ from posthouse.submission.health import Ready
 from posthouse.submission.hints import Hints
 from posthouse.submission.jwks import Jwks
 from posthouse.submission.metrics import NOT_WATCHED, Watching
+from posthouse.submission.pinned import pin_of
 from posthouse.submission.ratelimit import Limiter, Rate, RateLimiter, SharedLimiter
 from posthouse.submission.reject import AcceptQueued
 from posthouse.submission.times import wall_clock
@@ -60,7 +64,11 @@ async def serve_app(
         await first_key(settings, catalog, tell)
     reads = await stack.enter_async_context(opened_reads(settings, store)) if "api" in roles else store
     bulk = open_bulk(settings, record, catalog, queue, stopping)
-    api = open_api(settings, store, catalog, suppressed, queue, missing, watching, reads, bulk)
+    renderer = Renderer(None)
+    stack.callback(renderer.stop)
+    api = open_api(
+        settings, store, record, catalog, suppressed, queue, renderer, missing, watching, reads, bulk
+    )
     await api.gate.keys.start()
     stack.push_async_callback(api.gate.keys.stop)
     stack.push_async_callback(api.accept.drain)
@@ -72,24 +80,28 @@ async def serve_app(
 def open_api(
     settings: Settings,
     store: Store,
+    record: Store,
     catalog: Catalog,
     suppressed: SuppressionList,
     queue: Queue,
+    renderer: Renderer,
     ready: Ready,
     watching: Watching = NOT_WATCHED,
     reads: Reads | None = None,
     bulk: Bulk | None = None,
     by: str = MASTER,
 ) -> Api:
-    """What the api role is made of, its keys not yet read; `by` is what the trail calls whoever has POSTHOUSE_API_KEY."""
+    """What the api role is made of, its keys not yet read; `by` is what the trail calls whoever has POSTHOUSE_API_KEY.
+    Whoever gives the `renderer` stops it."""
     hints = Hints(queue)
     accept = _accept(settings, store, suppressed, hints, watching)
+    allowed = rules(settings)
     return Api(
         store=store,
         accept=accept,
         hint=hints.tell,
         gate=Gate(keyring(settings, catalog, by), _limiter(settings, store), settings.max_body),
-        rules=rules(settings),
+        rules=msgspec.structs.replace(allowed, find=allowed.find or _in_no_folder),
         ready=ready,
         now=wall_clock,
         watching=watching,
@@ -99,7 +111,13 @@ def open_api(
         hooks=[GenericHook((settings.webhook_secret or "").split())],
         reads=reads,
         bulk=bulk,
+        shelf=open_shelf(settings, record, catalog, accept, renderer),
+        pin=pin_of(catalog, allowed.find),
     )
+
+
+def _in_no_folder(id: str) -> None:
+    """Where no folder is given there is nothing in it."""
 
 
 def _accept(

@@ -3,10 +3,22 @@
 from posthouse.config import Settings
 from posthouse.delivery.audience import draft_maker
 from posthouse.delivery.campaigns import Bulk
+from posthouse.delivery.manner import FindMade
 from posthouse.mail.template import Made
 from posthouse.roles.work import new_id, rules
 from posthouse.store.base import Store
+from posthouse.store.catalog.templates import Templates
 from posthouse.store.registry import as_campaigns, as_catalog
+
+
+def finder(catalog: Templates) -> FindMade:
+    """Finds versions of templates, made ready."""
+
+    async def find(template: str, version: int | None) -> Made | None:
+        found = await catalog.template(template, version)
+        return None if found is None else found.made
+
+    return find
 
 
 def open_campaigns(settings: Settings, record: Store) -> Bulk | None:
@@ -14,11 +26,6 @@ def open_campaigns(settings: Settings, record: Store) -> Bulk | None:
     campaigns = as_campaigns(record)
     if campaigns is None:
         return None
-    catalog = as_catalog(record)
-
-    async def find(template: str, version: int) -> Made | None:
-        found = await catalog.template(template, version)
-        return None if found is None else found.made
-
+    find = finder(as_catalog(record))
     make = draft_maker(new_id(), settings.hostname, rules(settings).sender)
     return Bulk(campaigns, make, find, settings.jobs)

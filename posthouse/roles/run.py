@@ -19,6 +19,7 @@ from posthouse.roles.api import Told, serve_app, watching_of
 from posthouse.roles.campaigns import open_campaigns
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
+from posthouse.roles.templates import open_finder
 from posthouse.roles.work import open_queue_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
 from posthouse.store.base import Wakes
@@ -70,7 +71,8 @@ async def run(
         worker = None
         if "worker" in roles:
             bulk = open_campaigns(settings, record)
-            worker = open_worker(settings, store, suppressed, queue, attempt_times(meters), bulk)
+            find = open_finder(settings, record)
+            worker = open_worker(settings, store, queue, attempt_times(meters), bulk, find)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

@@ -10,6 +10,7 @@ from posthouse.config import BadSettings, Settings
 from posthouse.delivery.announce import Tell
 from posthouse.delivery.campaigns import Bulk
 from posthouse.delivery.hands import WorkerOptions
+from posthouse.delivery.manner import FindMade
 from posthouse.delivery.worker import Worker
 from posthouse.mail.address import parse_mailbox
 from posthouse.mail.errors import BadAddress
@@ -61,13 +62,13 @@ def open_queue_of(
 def open_worker(
     settings: Settings,
     store: Store,
-    suppressed: SuppressionList,
     queue: Queue,
     over: AttemptOver,
     bulk: Bulk | None = None,
+    find: FindMade | None = None,
 ) -> Worker:
     """The worker of these settings, not yet started; `over` hears of each attempt that ended. With `bulk` it sends
-    campaigns."""
+    campaigns, with `find` mail with a template of the catalog."""
     options = WorkerOptions(
         owner=owner(),
         state_dir=settings.state_dir,
@@ -80,8 +81,7 @@ def open_worker(
     )
     ways_out = transports(settings, _pacing(settings, store))
     tell = _telling(settings, queue)
-    policy = retry_policy(settings)
-    return Worker(store, queue, ways_out, policy, options, over, tell, bulk, suppressed)
+    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell, bulk, find)
 
 
 def _telling(settings: Settings, queue: Queue) -> Tell | None:

@@ -14,6 +14,7 @@ from posthouse.submission.accept import Accept, StillRunning, Submission
 from posthouse.submission.answers import Answer, Header, json_answer
 from posthouse.submission.compose import Rules, compose, is_plain, limit_text
 from posthouse.submission.endpoint import Call, Handler
+from posthouse.submission.pinned import Pin, Pinned
 from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.reference import examples
 from posthouse.submission.reference.describe import Doc, Link, Parameter, Reply
@@ -100,18 +101,21 @@ A request that was refused does not use its key up.""",
 )
 
 
-def send_email(accept: Accept, rules: Rules, reply: SendReply, now: Callable[[], int]) -> Handler:
-    """The handler. `reply` is the status where the caller states no preference."""
+def send_email(
+    accept: Accept, rules: Rules, reply: SendReply, now: Callable[[], int], pin: Pin | None = None
+) -> Handler:
+    """The handler. `reply` is the status where the caller states no preference; `pin` finds templates of the catalog."""
     two_at_a_time = asyncio.Semaphore(2)
 
     async def handle(call: Call) -> Answer:
         key = idempotency_key(call.headers.get(b"idempotency-key"))
+        pinned = await pin(call.body) if pin is not None else None
         if len(call.body) <= LARGE:
-            submission, fingerprint = read_submission(call.body, rules, now(), key is not None)
+            submission, fingerprint = read_submission(call.body, rules, now(), key is not None, pinned)
         else:
             async with two_at_a_time:
                 submission, fingerprint = await asyncio.to_thread(
-                    read_submission, call.body, rules, now(), key is not None
+                    read_submission, call.body, rules, now(), key is not None, pinned
                 )
         stored = None if key is None else Key(f"{call.key.id} {ROUTE}", key, fingerprint)
         saved = await _accepted(accept, submission, stored)
@@ -120,12 +124,21 @@ def send_email(accept: Accept, rules: Rules, reply: SendReply, now: Callable[[],
     return handle
 
 
-def read_submission(raw: bytes, rules: Rules, now: int, keyed: bool) -> tuple[Submission, bytes]:
-    """The checked mail of a body, and its fingerprint if it is `keyed`; raises Problem naming every wrong field."""
+def read_submission(
+    raw: bytes, rules: Rules, now: int, keyed: bool, pinned: Pinned | None = None
+) -> tuple[Submission, bytes]:
+    """The checked mail of a body, and its fingerprint if it is `keyed`; raises Problem naming every wrong field. `pinned`
+    is the template of the catalog that it names."""
     request, findings = read(raw, _DECODER)
     if len(raw) > rules.max_text:  # decoded text is never longer than its JSON
         limit_text(request, rules.max_text)
+    if pinned is not None:
+        rules = msgspec.structs.replace(rules, find=pinned.find)
     submission, more = compose(request, rules, now, plain=is_plain(raw))
+    if pinned is not None:
+        more += [Finding(*each) for each in pinned.missing(request.variables or {})]
+        content = msgspec.structs.replace(submission.content, template_version=pinned.version)
+        submission = msgspec.structs.replace(submission, content=content)
     if findings or more:
         raise invalid([*findings, *_beside(findings, more)])
     return submission, _fingerprint(request) if keyed else b""

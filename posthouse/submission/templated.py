@@ -49,7 +49,7 @@ def _wrong_template(request: SendRequest, id: str, find: Find) -> Iterator[tuple
 def variable_faults(variables: dict[str, Any], *above: str | int) -> Iterator[tuple[str, str]]:
     """The first of each variable's faults, with its pointer (`above` are the steps before it). Level by level, so that no depth is too deep for this."""
     for name, variable in variables.items():
-        fault = _wrong_text(name)
+        fault = text_fault(name)
         level = [variable]
         for _ in range(DEEPEST):
             if fault or not level:
@@ -71,13 +71,14 @@ def _inside(value: Any) -> list[Any]:
 
 def _wrong_value(value: Any) -> str | None:
     if isinstance(value, str):
-        return _wrong_text(value)
+        return text_fault(value)
     if isinstance(value, int) and not -LARGEST <= value < LARGEST:
         return "a whole number must fit into 64 bits"
     return None
 
 
-def _wrong_text(text: str) -> str | None:
+def text_fault(text: str) -> str | None:
+    """What cannot stand in any text, if that is in it."""
     if not _C0.isdisjoint(text):
         return "control characters other than TAB, CR and LF are not allowed"
     try:

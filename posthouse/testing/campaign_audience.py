@@ -51,6 +51,13 @@ class Gathering:
         with pytest.raises(UnknownCursor):
             await store.campaigns(3, "nobody")
 
+    async def test_the_list_of_those_that_used_a_template(self, store: Office) -> None:
+        one, other, two = [(await added(store, template=name)).id for name in ("mine", "other", "mine")]
+        assert [each.id for each, _ in await store.campaigns(3, None, "mine")] == [two, one]
+        assert [each.id for each, _ in await store.campaigns(3, two, "mine")] == [one]
+        assert [each.id for each, _ in await store.campaigns(3, None, "other")] == [other]
+        assert await store.campaigns(3, None, "nobody") == []
+
     async def test_given_recipients_are_frozen_once_each(self, store: Office) -> None:
         people = [*riders(700), Person("RIDER3@example.org", "Again")]
         id = (await added(store, *people)).id

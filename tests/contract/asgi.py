@@ -13,6 +13,8 @@ import msgspec
 from starlette.types import ASGIApp
 
 from posthouse.app import Api, build_app
+from posthouse.config import Settings
+from posthouse.delivery.render import Renderer
 from posthouse.feedback.generic import GenericHook
 from posthouse.mail.advance import Settlement
 from posthouse.mail.campaign import Campaign, Person
@@ -21,6 +23,7 @@ from posthouse.mail.message import Mailbox, Message
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Decision
 from posthouse.queue.store import StoreQueue
+from posthouse.roles.templates import open_shelf
 from posthouse.store.catalog.contacts import Headcount
 from posthouse.store.sqlite import SqliteStore
 from posthouse.submission.accept import Accept
@@ -29,6 +32,7 @@ from posthouse.submission.bulk.announce import Announcements
 from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.compose import Rules
 from posthouse.submission.endpoint import Gate
+from posthouse.submission.pinned import pin_of
 from posthouse.submission.ratelimit import Rate, RateLimiter
 from posthouse.submission.times import wall_clock
 from posthouse.suppressed import SuppressionList
@@ -132,28 +136,35 @@ async def house(
 
     new_id = id_maker(lambda: wall_clock() // 1000, random.getrandbits)
     limiter = RateLimiter(rate, clock) if rate else None
+    accept = Accept(
+        options.pop("saver", store),
+        hint,
+        new_id=new_id,
+        hostname="post.example",
+        expire=3600,
+        suppressed=options.pop("suppressed", SuppressionList(store)),
+    )
+    renderer = Renderer(None)
     api = Api(
         store=store,
-        accept=Accept(
-            options.pop("saver", store),
-            hint,
-            new_id=new_id,
-            hostname="post.example",
-            expire=3600,
-            suppressed=options.pop("suppressed", SuppressionList(store)),
-        ),
+        accept=accept,
         hint=hint,
         gate=Gate(keys, limiter, options.pop("max_body", 100_000)),
-        rules=options.pop("rules", Rules(sender=Mailbox("posthouse@post.example"))),
+        rules=options.pop("rules", Rules(sender=Mailbox("posthouse@post.example"), find=lambda id: None)),
         ready=options.pop("ready", _all_ready),
         now=wall_clock,
         hooks=[GenericHook([WEBHOOK_KEY.decode()])],
         bulk=_bulk(store, new_id),
+        shelf=open_shelf(
+            Settings(hostname="post.example", from_="posthouse@post.example"), store, store, accept, renderer
+        ),
+        pin=pin_of(store, None),
         **options,
     )
     try:
         yield House(build_app(api), store, keys, hints)
     finally:
+        renderer.stop()
         await store.stop()
 
 

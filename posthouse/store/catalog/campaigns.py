@@ -66,8 +66,10 @@ class Campaigns(Protocol):
         """One of them with its counts, from one moment. Who is frozen and has no message yet counts as pending."""
         ...
 
-    async def campaigns(self, limit: int, cursor: str | None = None) -> list[tuple[Campaign, Counts]]:
-        """Newest first, before the id `cursor`. Raises UnknownCursor."""
+    async def campaigns(
+        self, limit: int, cursor: str | None = None, template: str | None = None
+    ) -> list[tuple[Campaign, Counts]]:
+        """Newest first, before the id `cursor`; those that used a template, if one is named. Raises UnknownCursor."""
         ...
 
     async def working(self, limit: int) -> list[Campaign]:

@@ -21,9 +21,12 @@ from posthouse.store.postgres.connection import NOW, Connection, Connections
 from posthouse.store.postgres.kept import KEPT, both, kept, locked, rewrite
 from posthouse.store.postgres.trail import note_act
 
-ADD = """INSERT INTO campaigns (id, created_at, phase, priority, scheduled_at, record) VALUES ($1, $2, $3, $4, $5, $6)
-  ON CONFLICT DO NOTHING RETURNING true"""
+ADD = """INSERT INTO campaigns (id, created_at, phase, priority, scheduled_at, template, record)
+  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING true"""
 NEWEST = f"{KEPT} WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"
+NEWEST_OF = (
+    f"{KEPT} WHERE (created_at, id) < ($1, $2) AND template = $4 ORDER BY created_at DESC, id DESC LIMIT $3"
+)
 LAST = ((1 << 63) - 1, "")
 WORKING = f"""
 SELECT record FROM campaigns
@@ -53,8 +56,10 @@ class PostgresCampaigns(Access):
     async def campaign(self, id: str) -> tuple[Campaign, Counts] | None:
         return await self._connections.call(kept, id)
 
-    async def campaigns(self, limit: int, cursor: str | None = None) -> list[tuple[Campaign, Counts]]:
-        return await self._connections.call(newest, limit, cursor)
+    async def campaigns(
+        self, limit: int, cursor: str | None = None, template: str | None = None
+    ) -> list[tuple[Campaign, Counts]]:
+        return await self._connections.call(newest, limit, cursor, template)
 
     async def working(self, limit: int) -> list[Campaign]:
         return await self._connections.call(working, limit)
@@ -114,7 +119,7 @@ async def add(connection: Connection, campaign: Campaign, recipients: Sequence[P
     """Keeps a new one."""
     at = await connection.fetchval(f"SELECT {NOW}")
     made = msgspec.structs.replace(campaign, created_at=at, created_by=by)
-    row = (made.id, at, made.phase, made.priority, made.scheduled_at, text(made))
+    row = (made.id, at, made.phase, made.priority, made.scheduled_at, made.template, text(made))
     if await connection.fetchval(ADD, *row):
         await audience.give(connection, made.id, recipients)
         await note_act(connection, by, created(made))
@@ -123,14 +128,18 @@ async def add(connection: Connection, campaign: Campaign, recipients: Sequence[P
     return found[0] if found else made
 
 
-async def newest(connection: Connection, limit: int, cursor: str | None) -> list[tuple[Campaign, Counts]]:
+async def newest(
+    connection: Connection, limit: int, cursor: str | None, template: str | None
+) -> list[tuple[Campaign, Counts]]:
     """See the port."""
     before = LAST
     if cursor is not None:
         before = await connection.fetchrow("SELECT created_at, id FROM campaigns WHERE id = $1", cursor)
         if before is None:
             raise UnknownCursor
-    return [both(row) for row in await connection.fetch(NEWEST, *before, limit)]
+    if template is None:
+        return [both(row) for row in await connection.fetch(NEWEST, *before, limit)]
+    return [both(row) for row in await connection.fetch(NEWEST_OF, *before, limit, template)]
 
 
 async def working(connection: Connection, limit: int) -> list[Campaign]:

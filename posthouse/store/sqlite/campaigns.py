@@ -30,9 +30,12 @@ from posthouse.store.sqlite.trail import note_act
 
 Connection = sqlite3.Connection
 
-ADD = """INSERT OR IGNORE INTO campaigns (id, created_at, phase, priority, scheduled_at, record)
-VALUES (?, ?, ?, ?, ?, ?)"""
+ADD = """INSERT OR IGNORE INTO campaigns (id, created_at, phase, priority, scheduled_at, template, record)
+VALUES (?, ?, ?, ?, ?, ?, ?)"""
 NEWEST = f"{KEPT} WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
+NEWEST_OF = (
+    f"{KEPT} WHERE (created_at, id) < (?, ?) AND template = ? ORDER BY created_at DESC, id DESC LIMIT ?"
+)
 LAST = (1 << 62, "")
 WORKING = """
 SELECT record FROM campaigns INDEXED BY campaigns_working
@@ -60,8 +63,10 @@ class SqliteCampaigns(Access):
     async def campaign(self, id: str) -> tuple[Campaign, Counts] | None:
         return await self._read(kept, id)
 
-    async def campaigns(self, limit: int, cursor: str | None = None) -> list[tuple[Campaign, Counts]]:
-        return await self._read(newest, limit, cursor)
+    async def campaigns(
+        self, limit: int, cursor: str | None = None, template: str | None = None
+    ) -> list[tuple[Campaign, Counts]]:
+        return await self._read(newest, limit, cursor, template)
 
     async def working(self, limit: int) -> list[Campaign]:
         return await self._read(working, limit)
@@ -116,14 +121,17 @@ class SqliteCampaigns(Access):
 def add(connection: Connection, campaign: Campaign, by: str) -> Campaign:
     """Keeps a new one."""
     campaign = msgspec.structs.replace(campaign, created_at=now(), created_by=by)
-    row = (campaign.id, campaign.created_at, campaign.phase, campaign.priority, campaign.scheduled_at)
+    place = (campaign.id, campaign.created_at, campaign.phase, campaign.priority, campaign.scheduled_at)
+    row = (*place, campaign.template)
     if connection.execute(ADD, (*row, text(campaign))).rowcount:
         note_act(connection, by, created(campaign))
     found = kept(connection, campaign.id)
     return found[0] if found else campaign
 
 
-def newest(connection: Connection, limit: int, cursor: str | None) -> list[tuple[Campaign, Counts]]:
+def newest(
+    connection: Connection, limit: int, cursor: str | None, template: str | None
+) -> list[tuple[Campaign, Counts]]:
     """See the port."""
     before = LAST
     if cursor is not None:
@@ -131,7 +139,9 @@ def newest(connection: Connection, limit: int, cursor: str | None) -> list[tuple
         if row is None:
             raise UnknownCursor
         before = row
-    return [both(*row) for row in connection.execute(NEWEST, (*before, limit))]
+    if template is None:
+        return [both(*row) for row in connection.execute(NEWEST, (*before, limit))]
+    return [both(*row) for row in connection.execute(NEWEST_OF, (*before, template, limit))]
 
 
 def working(connection: Connection, limit: int) -> list[Campaign]:

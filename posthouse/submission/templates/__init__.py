@@ -1,0 +1,1 @@
+"""Templates of the catalog over HTTP: pushed, looked at, tried out, taken out of use (`/api/emails/templates/…`)."""
