@@ -13,7 +13,7 @@ import structlog
 
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
-from posthouse.mail.suppression import Suppression
+from posthouse.mail.suppression import SLICE, Suppression
 
 EVERY = 0.5
 """Seconds between two looks."""
@@ -27,6 +27,7 @@ class Entries(Protocol):
 
     async def suppressing(self) -> list[Lane]: ...
     async def suppressed(self, emails: Sequence[str], lane: Lane) -> dict[str, Suppression]: ...
+    async def suppress(self, entries: Sequence[Suppression], by: str) -> int: ...
 
 
 class _Nobody:
@@ -37,6 +38,9 @@ class _Nobody:
 
     async def suppressed(self, emails: Sequence[str], lane: Lane) -> dict[str, Suppression]:
         return {}
+
+    async def suppress(self, entries: Sequence[Suppression], by: str) -> int:
+        return 0
 
 
 class SuppressionList:
@@ -77,6 +81,14 @@ class SuppressionList:
             suppressed = await self._entries.suppressed(emails, lane)
             found |= {(lane, email): entry for email, entry in suppressed.items()}
         return found
+
+    async def add(self, entries: Sequence[Suppression], by: str) -> int:
+        """Adds entries, however many; they hold here at once. How many are new or last longer now. Raises StoreAway."""
+        count = 0
+        for start in range(0, len(entries), SLICE):
+            count += await self._entries.suppress(entries[start : start + SLICE], by)
+        self._lanes = self._lanes.union(*(entry.lanes for entry in entries))
+        return count
 
     async def _look_on(self) -> None:
         while True:

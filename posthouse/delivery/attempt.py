@@ -7,7 +7,7 @@ the outcomes, from which the retry policy makes a decision for each recipient.
 
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -17,7 +17,7 @@ from posthouse.delivery.journal import Journal
 from posthouse.mail.advance import Settlement
 from posthouse.mail.message import SECOND, Lane, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome
-from posthouse.mail.retry import Policy, decide
+from posthouse.mail.retry import Decision, Policy, decide, held_back
 
 HANDED_BACK = 1.0
 """Seconds that what a transport did not begin is held back."""
@@ -25,8 +25,8 @@ HANDED_BACK = 1.0
 
 class Attempt:
     """`leased` is when its lease of `lease` seconds began, on elapsed_clock, as are `started` and `handed`: when it was here
-    and when it was given to a transport. `loaded` is what of the memory for contents it takes, in bytes. `finished` gets the attempt and its settlement,
-    once."""
+    and when it was given to a transport. `begun`: it is in the air, or was. `loaded` is what of the memory for contents it
+    takes, in bytes. `finished` gets the attempt and its settlement, once."""
 
     def __init__(
         self,
@@ -50,7 +50,8 @@ class Attempt:
         self.loaded = 0
         self.breaker: Breaker | None = None
         self._queued = max((message.due_at or 0) - message.created_at - round(lease * SECOND), 0)
-        self._begun = False
+        self.begun = False
+        self._suppressed: dict[str, Decision] = {}
         self._journal = journal
         self._policy = policy
         self._finished = finished
@@ -66,14 +67,21 @@ class Attempt:
         except OSError as error:
             structlog.get_logger("delivery").error("journal not written", id=self.id, why=str(error))
             return False
-        self._begun = True
+        self.begun = True
         return True
+
+    def suppress(self, why: Mapping[str, str]) -> None:
+        """These of its recipients are not to be mailed, and why; once none is left it is settled."""
+        self._suppressed |= {email: held_back(text) for email, text in why.items()}
+        self.recipients = [email for email in self.recipients if email not in why]
+        if not self.recipients:
+            self.settle([])
 
     def done(self, outcomes: Sequence[Outcome]) -> None:
         """The transport's last word."""
         if self.breaker is not None:
             self.breaker.note(outcomes[0])
-        if self._begun:
+        if self.begun:
             by_address = dict(zip(self.recipients, outcomes, strict=True))
             with contextlib.suppress(OSError):  # it is settled all the same, unless we die before
                 self._journal.reply(self.id, self.message.fence, by_address)
@@ -83,7 +91,7 @@ class Attempt:
     def settle(self, outcomes: Sequence[Outcome], *, wait: float = 0.0) -> None:
         """Decides for each recipient. `wait` holds back what was not begun, in seconds."""
         away = 0.0 if self.breaker is None else self.breaker.away
-        decisions = {
+        decisions = self._suppressed | {
             recipient.email: decide(
                 recipient, self.lane, outcome, self._policy, away=away, wait=wait, chance=random.random()
             )
@@ -110,7 +118,11 @@ class Attempt:
         )
 
     def _tried(self) -> list[Recipient]:
-        return [recipient for recipient in self.message.recipients if recipient.state == "sending"]
+        return [
+            recipient
+            for recipient in self.message.recipients
+            if recipient.state == "sending" and recipient.email not in self._suppressed
+        ]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -31,6 +31,7 @@ from posthouse.mail.retry import Policy
 from posthouse.mail.status import is_of_an_attempt
 from posthouse.queue.base import Taken
 from posthouse.store.base import Store
+from posthouse.suppressed import SuppressionList
 from posthouse.transport.base import Transport
 
 Over = Callable[[Attempt, Settlement], None]
@@ -59,7 +60,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 class Hands:
     """See the module. With `tell` outcomes are announced to whoever keeps the records, else settled. `manner` tells how
-    mail of campaigns is made."""
+    mail of campaigns is made, `suppressed` whom none must go to."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Hands:
         over: Over,
         tell: Tell | None,
         manner: Manner | None = None,
+        suppressed: SuppressionList | None = None,
         find: FindMade | None = None,
     ) -> None:
         self._store, self._policy, self._options, self._over = store, policy, options, over
@@ -84,7 +86,14 @@ class Hands:
             self._announcer = Announcer(store, tell, options.owner, options.lease, self._let_go, self._forget)
         self._renewal = Renewal(store, options.owner, options.lease, self.held.values)
         self._loader = Loader(
-            store, self.choose, self._give_back, options.return_path, options.templates, manner, find
+            store,
+            self.choose,
+            self._give_back,
+            options.return_path,
+            options.templates,
+            manner,
+            suppressed,
+            find,
         )
         self._handed_over = self._pace = 0
         self._lonely: Attempt | None = None

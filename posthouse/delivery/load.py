@@ -1,9 +1,10 @@
 """From a claimed message to the bytes of a mail: content loaded in chunks, built, and handed to a transport.
 
-Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. Under
-load the mails are built in another process (delivery.build); one over LARGE on a thread, two at a time, so that the
-loop is never held up. What a template gives (delivery.render) is kept before it is first sent, so a resend is the same
-mail. What cannot be written as a mail is refused with the reason; what no transport can take now is given back.
+Rules: content is loaded for what is about to be sent, LOADED bytes a process at most; transactional goes first. What is
+for somebody on the suppression list goes no further (delivery.suppress). Under load the mails are built in another
+process (delivery.build); one over LARGE on a thread, two at a time, so that the loop is never held up. What a template
+gives (delivery.render) is kept before it is first sent, so a resend is the same mail. What cannot be written as a mail is
+refused with the reason; what no transport can take now is given back.
 """
 
 import asyncio
@@ -23,11 +24,13 @@ from posthouse.delivery.manner import FindMade, Manner, versions_of
 from posthouse.delivery.merge import GONE, Merger
 from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
+from posthouse.delivery.suppress import held_back
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.template import Made, is_rendered
 from posthouse.store.base import Store
+from posthouse.suppressed import SuppressionList
 
 CHUNK, BULK_CHUNK = 32, 128
 """Messages loaded at once: the fewer, the sooner the first goes out; of a campaign all that one claim gives."""
@@ -63,8 +66,10 @@ class Loader:
         return_path: str | None,
         templates: Path | None = None,
         manner: Manner | None = None,
+        suppressed: SuppressionList | None = None,
         find: FindMade | None = None,
     ) -> None:
+        self._suppressed = suppressed or SuppressionList()
         self._store, self._choose, self._give_back, self._return_path = store, choose, give_back, return_path
         self._waiting: tuple[deque[Attempt], deque[Attempt]] = (deque(), deque())
         self._changed = asyncio.Event()
@@ -143,18 +148,28 @@ class Loader:
 
     async def _load(self, chunk: list[Attempt]) -> None:
         try:
-            contents = await self._store.contents([attempt.id for attempt in chunk])
+            contents, held = await self._look_up(chunk)
         except StoreAway:
             await asyncio.sleep(AGAIN)
             for attempt in chunk:
                 self._give_back(attempt, "the store is away")
             return
-        mails = list(self._sorted_out(chunk, contents))
+        for attempt in chunk:
+            if attempt.id in held:
+                attempt.suppress(held[attempt.id])
+        mails = list(self._sorted_out([attempt for attempt in chunk if attempt.recipients], contents))
         if self._builder.ready_for(len(mails)):
             await self._ahead.acquire()
             self._start(self._build_apart(mails))
         else:
             await self._build_here(mails)
+
+    async def _look_up(self, chunk: list[Attempt]) -> tuple[dict[str, Content], dict[str, dict[str, str]]]:
+        """The contents, and of which mails whom it must not go to, with why."""
+        contents = self._store.contents([attempt.id for attempt in chunk])
+        if not any(self._suppressed.covers(attempt.lane) for attempt in chunk):
+            return await contents, {}
+        return await asyncio.gather(contents, held_back(self._suppressed, chunk))
 
     def _sorted_out(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> Iterator[Loaded]:
         """What is to be built with the rest: a large one is built by itself, what has a template is rendered, one

@@ -4,6 +4,7 @@ Two doors bring work: the queue's hints, and the store itself (delivery.second_d
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -11,6 +12,7 @@ import msgspec
 import structlog
 
 from posthouse.delivery.announce import Tell
+from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.campaigns import Bulk, campaign_work
 from posthouse.delivery.clock import elapsed_clock
@@ -18,11 +20,14 @@ from posthouse.delivery.hands import Hands, Over, WorkerOptions
 from posthouse.delivery.manner import FindMade, manner_of
 from posthouse.delivery.retain import retain
 from posthouse.delivery.second_door import TURN, SecondDoor
+from posthouse.delivery.suppress import Suppressor
+from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES
 from posthouse.mail.retry import Policy
 from posthouse.queue.base import Campaigning, Hint, Queue, Taken
 from posthouse.store.base import Store
+from posthouse.suppressed import SuppressionList
 from posthouse.transport.base import Transport
 
 
@@ -37,8 +42,8 @@ class Load(msgspec.Struct, frozen=True):
 
 class Worker:
     """See the module. `start`, then it works until `stop`, which drains. `over` hears of each attempt that ended.
-    With `tell` outcomes are announced to whoever keeps the records, else settled. With `bulk` campaigns are sent; with
-    `find` mail with a template of the catalog."""
+    With `tell` outcomes are announced to whoever keeps the records, else settled. With `bulk` campaigns are sent;
+    `suppressed` knows whom no mail must go to; `find` finds templates of the catalog."""
 
     def __init__(
         self,
@@ -50,11 +55,15 @@ class Worker:
         over: Over = lambda attempt, settlement: None,
         tell: Tell | None = None,
         bulk: Bulk | None = None,
+        suppressed: SuppressionList | None = None,
         find: FindMade | None = None,
     ) -> None:
         self._store, self._queue, self._options = store, queue, options
         manner = bulk and manner_of(bulk.campaigns, bulk.find)
-        self._hands = Hands(store, transports, policy, options, over, tell, manner, find)
+        suppressed = suppressed or SuppressionList()
+        self._hands = Hands(store, transports, policy, options, self._over, tell, manner, suppressed, find)
+        self._told = over
+        self._suppressor = Suppressor(suppressed, self._hands.held.values, self._hands.recall)
         self._second = SecondDoor(store, self._hands, policy, options)
         self._campaigns = bulk and campaign_work(bulk, store, self._hands)
 
@@ -64,6 +73,7 @@ class Worker:
         doors: list[Callable[[], Awaitable[None]]] = [
             self._second.look,
             *(partial(self._second.overdue, lane) for lane in LANES),
+            self._suppressor.watch,
             lambda: self._queue.consume(self.take),
         ]
         if self._campaigns is not None:
@@ -84,10 +94,16 @@ class Worker:
         await self._hands.end(ends)
         await _cancel(self._loading)
         await self._hands.close(ends)
+        with contextlib.suppress(StoreAway):
+            await self._suppressor.flush()
 
     def load(self) -> Load:
         """What it is busy with, for those who watch."""
         return Load(len(self._hands.held), self._hands.unsettled, self._hands.breakers)
+
+    def _over(self, attempt: Attempt, settlement: Settlement) -> None:
+        self._suppressor.heard(attempt, settlement)
+        self._told(attempt, settlement)
 
     async def take(self, hint: Hint) -> Taken:
         """Claims what a hint points at, in pieces as there is room; a store that is away is asked until it answers."""

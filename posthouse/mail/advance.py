@@ -64,9 +64,14 @@ def _suppress(message: Message, suppressed: Mapping[str, str], now: int) -> None
     message.version, message.failed_at = 0, None
     for recipient in message.recipients:
         if recipient.email in suppressed:
-            recipient.state = advance("pending", "suppress")
-            _say(message, recipient, "suppressed", now, suppressed[recipient.email])
+            recipient.state = "pending"
+            _hold_back(message, recipient, suppressed[recipient.email], now)
     close(message, now, message.due_at)
+
+
+def _hold_back(message: Message, recipient: Recipient, why: str, now: int) -> None:
+    recipient.state = advance(recipient.state, "suppress")
+    _say(message, recipient, "suppressed", now, why)
 
 
 def claim(message: Message, owner: str, lease_until: int) -> None:
@@ -106,6 +111,9 @@ def settle(message: Message, settlement: Settlement, now: int) -> None:
                 give_back(recipient)
             waits.append(0.0 if decision is None else decision.wait)
             continue
+        if decision.event == "suppress":
+            _hold_back(message, recipient, decision.outcome.text, now)
+            continue
         decision = _within_its_time(message, decision, now)
         tried = tried or decision.tried
         _apply(message, recipient, decision, settlement.transport, now)
@@ -124,6 +132,10 @@ def _report(message: Message, settlement: Settlement, now: int) -> None:
         decision = settlement.decisions.get(recipient.email, settlement.everyone)
         number = settlement.attempt or recipient.attempts + 1
         if decision is None or not _is_news(recipient, decision.event, number):
+            continue
+        if decision.event == "suppress":
+            _hold_back(message, recipient, decision.outcome.text, now)
+            waits.append(0.0)
             continue
         decision = msgspec.structs.replace(decision, tried=number > recipient.attempts)
         recipient.attempts = max(recipient.attempts, number - 1)
@@ -241,6 +253,7 @@ def _cancel_the_rest(message: Message, now: int) -> None:
 
 def _say(message: Message, recipient: Recipient, event: str, now: int, why: str) -> None:
     """Notes an end that no attempt brought."""
+    recipient.code = recipient.enhanced_code = recipient.category = None
     recipient.error, recipient.at = why, now
     _remember(message, HistoryEntry(at=now, event=event, recipient=recipient.email, text=why))
 

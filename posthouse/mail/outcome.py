@@ -47,6 +47,10 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provider_message_id: str | None = None
 
 
+NO_SUCH_ADDRESS = frozenset(("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"))
+"""Enhanced codes (RFC 3463) that say of an address itself that it takes no mail, now or later: it is not there, cannot be,
+has moved, its domain takes none (RFC 7505), or it is switched off."""
+
 # The name that a server gave the mail, if it is long enough to be its own for weeks.
 _QUEUED_AS = re.compile(r"(?:\bqueued as|\bid=|^Ok) ?([!-<>-~]{16,128})$", re.I)
 _GREYLIST = re.compile(r"gr[ae]y-?\s?list", re.I)

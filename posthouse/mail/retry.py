@@ -11,7 +11,7 @@ import msgspec
 
 from posthouse.mail.lifecycle import Event
 from posthouse.mail.message import SECOND, Lane, Recipient
-from posthouse.mail.outcome import Outcome
+from posthouse.mail.outcome import Outcome, refused
 
 OnUnknown = Literal["resend", "hold"]
 
@@ -71,6 +71,11 @@ def decide(
     if _spent_after(recipient, outcome) >= policy.attempts and not _outage_protects(outcome, policy, away):
         return Decision(event="park" if outcome.result == "unknown" else "fail", outcome=outcome)
     return Decision(event="defer", outcome=outcome, wait=_wait(recipient, outcome, policy, chance))
+
+
+def held_back(why: str) -> Decision:
+    """The decision for one that is not to be mailed: nothing was tried."""
+    return Decision(event="suppress", outcome=refused(why, "other"), tried=False)
 
 
 def _spent_after(recipient: Recipient, outcome: Outcome) -> int:

@@ -120,12 +120,12 @@ def _of_all(event: EmailStatusEvent) -> StatusRecipient:
 def _decision(said: StatusRecipient, event: EmailStatusEvent, wait: float) -> Decision:
     kind: Event = _EVENTS.get(said.state) or ("accept" if STATUS[said.state] == "SENT" else "return")
     if STATUS[said.state] == "FAILED":
-        kind = "fail"
+        kind = "suppress" if said.state == "suppressed" else "fail"
     return Decision(
         event=kind,
         outcome=_outcome(said, event),
         wait=wait if kind == "defer" else 0.0,
-        tried=kind != "return",
+        tried=kind not in ("return", "suppress"),
     )
 
 

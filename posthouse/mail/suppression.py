@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import msgspec
 
 from posthouse.mail.address import folded
+from posthouse.mail.message import LANES, Lane, Message
 
 Reason = Literal["bounced", "complained", "unsubscribed", "manual", "imported"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -17,6 +18,11 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 Reach = Literal["both", "transactional", "bulk"]
 """The lanes that an entry is about."""
 REACHES: tuple[Reach, ...] = get_args(Reach)
+
+MAX_NOTE = 500
+"""Characters of a note."""
+SLICE = 500
+"""Entries that one call changes at most: their write takes less than 10 ms."""
 
 
 class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -37,9 +43,19 @@ class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
         """What a record says of a recipient that it held back."""
         return f"on the suppression list: {self.reason}"
 
-    def is_over(self, at: int | None) -> bool:
-        """Whether it has ended at this time; None is now, when it holds."""
-        return at is not None and self.expires_at is not None and self.expires_at <= at
+    def concerns(self, message: Message, email: str) -> bool:
+        """Whether it holds a mail back from an address that it is about. It does not where it ends before that is due;
+        and what came back, and a person sends again all the same, is sent."""
+        if self.expires_at is not None and self.expires_at <= (message.scheduled_at or 0):
+            return False
+        return self.reason != "bounced" or not any(
+            entry.event == "retry" and entry.recipient == email for entry in message.history
+        )
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Those that it is about."""
+        return LANES if self.lane == "both" else (self.lane,)
 
     @property
     def place(self) -> tuple[str, Reach]:

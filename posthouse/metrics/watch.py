@@ -106,7 +106,8 @@ def _told(settled: Iterable[tuple[Settlement, Message | None]]) -> Iterator[Labe
                 yield "posthouse_handed_back_recipients_total", lane
                 continue
             outcome = decision.outcome
-            yield "posthouse_outcomes_total", lane, transport, outcome.result, outcome.category
+            if decision.event != "suppress":
+                yield "posthouse_outcomes_total", lane, transport, outcome.result, outcome.category
             yield "posthouse_settled_recipients_total", lane, recipient.state
 
 

@@ -72,7 +72,7 @@ async def run(
         if "worker" in roles:
             bulk = open_campaigns(settings, record)
             find = open_finder(settings, record)
-            worker = open_worker(settings, store, queue, attempt_times(meters), bulk, find)
+            worker = open_worker(settings, store, suppressed, queue, attempt_times(meters), bulk, find)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

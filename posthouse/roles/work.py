@@ -62,6 +62,7 @@ def open_queue_of(
 def open_worker(
     settings: Settings,
     store: Store,
+    suppressed: SuppressionList,
     queue: Queue,
     over: AttemptOver,
     bulk: Bulk | None = None,
@@ -81,7 +82,8 @@ def open_worker(
     )
     ways_out = transports(settings, _pacing(settings, store))
     tell = _telling(settings, queue)
-    return Worker(store, queue, ways_out, retry_policy(settings), options, over, tell, bulk, find)
+    policy = retry_policy(settings)
+    return Worker(store, queue, ways_out, policy, options, over, tell, bulk, suppressed, find)
 
 
 def _telling(settings: Settings, queue: Queue) -> Tell | None:

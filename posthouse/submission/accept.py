@@ -198,11 +198,10 @@ def _is_due(message: Message) -> bool:
 
 
 def _marked(draft: Draft, found: dict[Asked, Suppression]) -> Draft:
-    """What ends before a mail is due does not concern it."""
     told: dict[str, str] = {}
     for recipient in draft.message.recipients:
         entry = found.get((draft.message.lane, recipient.email))
-        if entry is not None and not entry.is_over(draft.message.scheduled_at):
+        if entry is not None and entry.concerns(draft.message, recipient.email):
             told[recipient.email] = entry.text
     return msgspec.structs.replace(draft, suppressed=told) if told else draft
 

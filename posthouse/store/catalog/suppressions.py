@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from posthouse.mail.address import folded
 from posthouse.mail.message import Lane
-from posthouse.mail.suppression import Reach, Reason, Suppression
+from posthouse.mail.suppression import SLICE, Reach, Reason, Suppression
 from posthouse.store.catalog.trail import Deed
 
-SLICE = 500
-"""Entries that one call changes at most: their write takes less than 10 ms."""
+__all__ = ["SLICE", "Suppressions", "added", "removed"]
 
 
 class Suppressions(Protocol):

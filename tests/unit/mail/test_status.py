@@ -12,7 +12,7 @@ from posthouse.mail.events import EmailStatusEvent, StatusRecipient, Word
 from posthouse.mail.lifecycle import State
 from posthouse.mail.message import SECOND, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome, classify, link_lost, not_begun, refused, unknown
-from posthouse.mail.retry import Policy, decide
+from posthouse.mail.retry import Policy, decide, held_back
 from posthouse.mail.status import after, is_of_an_attempt, once_each, settlement_of, status_event
 
 NOW = 1_800_000_000 * SECOND
@@ -98,6 +98,19 @@ def test_the_record_is_the_same_by_both_ways(outcomes: list[Outcome], attempts: 
     assert [(each.event, each.attempt, each.transport) for each in by_event.history] == [
         (each.event, each.attempt, each.transport) for each in direct.history
     ]
+
+
+def test_whoever_is_held_back_beside_others_is_so_by_both_ways() -> None:
+    direct, by_event = mail("pending", "pending"), mail("pending", "pending")
+    said = settlement(direct, ACCEPTED, ACCEPTED)
+    said.decisions["b@example.org"] = held_back("on the suppression list: manual")
+    event = status_event(after(by_event, said, NOW), said, NOW)
+    advance.settle(direct, said, NOW)
+    apply(by_event, event)
+    assert by_event.recipients == direct.recipients
+    assert [(each.state, each.attempts) for each in direct.recipients] == [("sent", 1), ("suppressed", 0)]
+    alone = Settlement(id="id", fence=1, decisions={"b@example.org": said.decisions["b@example.org"]})
+    assert not is_of_an_attempt(alone), "nothing was tried"
 
 
 def test_what_an_event_says() -> None:

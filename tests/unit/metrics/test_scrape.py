@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.worker import Load
+from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import SECOND, Lane
+from posthouse.mail.retry import held_back
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.scrape import Scrape
 from posthouse.metrics.watch import watch_store
@@ -168,6 +170,16 @@ async def test_what_was_handed_back_is_no_outcome(house: House) -> None:
     seen = await house.metrics()
     assert seen("posthouse_handed_back_recipients_total", lane="bulk") == 1
     assert seen("posthouse_outcomes_total") == seen("posthouse_settled_recipients_total") == 0
+
+
+async def test_what_was_held_back_is_settled_without_an_outcome(house: House) -> None:
+    await saved(house.store, 1, lane="bulk")
+    (message,) = await house.store.claim("worker", 1, LONG)
+    decisions = {each.email: held_back("unsubscribed") for each in message.recipients}
+    await house.store.settle([Settlement(id=message.id, fence=message.fence, decisions=decisions)])
+    seen = await house.metrics()
+    assert seen("posthouse_settled_recipients_total", lane="bulk", state="suppressed") == 1
+    assert seen("posthouse_outcomes_total") == 0
 
 
 async def test_a_lost_worker_and_a_stale_settlement(house: House) -> None:
