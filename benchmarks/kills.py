@@ -20,6 +20,8 @@ from tests.redis_server import RedisServer
 
 POLICIES = ("resend", "hold")
 MAIL_SECONDS = 0.02
+CONNECTIONS = 3
+"""Of each process: few, so that all kills come while there is mail left."""
 
 
 def measure(people: int, kills: int) -> list[Figure]:
@@ -67,7 +69,7 @@ async def _deployed(
     place: Path, store: str | None, sink: SmtpSink, people: int, policy: str
 ) -> AsyncGenerator[tuple[Place, list[Victim]]]:
     if store is None:
-        async with alone(place, sink, riders(people), on_unknown=policy) as house:
+        async with alone(place, sink, riders(people), connections=CONNECTIONS, on_unknown=policy) as house:
             yield house, [house.api]
         return
     (place / "redis").mkdir()
@@ -75,7 +77,7 @@ async def _deployed(
     await redis.start()
     settings = {"on_unknown": policy, "queue": f"{redis.url}?queue=email"}
     try:
-        async with shared(place, store, sink, riders(people), **settings) as house:
+        async with shared(place, store, sink, riders(people), connections=CONNECTIONS, **settings) as house:
             yield house, [house.api, *house.workers, redis]
     finally:
         redis.stop()

@@ -25,6 +25,8 @@ from tests.journey.test_postgres import API, call, placed, running
 JOBS = "/api/emails/jobs"
 COUNTS = ("pending", "sending", "deferred", "sent", "failed", "suppressed", "unknown", "canceled")
 OVER = ("COMPLETED", "FAILED", "CANCELED")
+POOL = 10
+"""Connections of a process, by default."""
 Job = dict[str, Any]
 
 WELCOME = Source(
@@ -134,10 +136,10 @@ async def stock(store: str, people: Sequence[Entry]) -> None:
 
 @asynccontextmanager
 async def alone(
-    folder: Path, sink: SmtpSink, people: Sequence[Entry], **settings: str
+    folder: Path, sink: SmtpSink, people: Sequence[Entry], *, connections: int = POOL, **settings: str
 ) -> AsyncGenerator[Place]:
     """Everything in one process on SQLite."""
-    house = House(folder, smtp(sink.port), **settings)
+    house = House(folder, smtp(sink.port, connections=connections), **settings)
     await stock(house.environ["POSTHOUSE_STORE"], people)
     async with running(house):
         yield Place(house, [house], sink)
@@ -145,17 +147,23 @@ async def alone(
 
 @asynccontextmanager
 async def shared(
-    folder: Path, store: str, sink: SmtpSink, people: Sequence[Entry], *, workers: int = 2, **settings: str
+    folder: Path,
+    store: str,
+    sink: SmtpSink,
+    people: Sequence[Entry],
+    *,
+    connections: int = POOL,
+    **settings: str,
 ) -> AsyncGenerator[Place]:
-    """An api and workers, each as on a machine of its own."""
-    api = placed(folder, "api", store, smtp(sink.port), *API, **settings)
-    others = [
-        placed(folder, f"worker-{number}", store, smtp(sink.port), "worker", **settings)
-        for number in range(workers)
+    """An api and two workers, each as on a machine of its own."""
+    transport = smtp(sink.port, connections=connections)
+    api = placed(folder, "api", store, transport, *API, **settings)
+    workers = [
+        placed(folder, f"worker-{number}", store, transport, "worker", **settings) for number in range(2)
     ]
     await stock(store, people)
-    async with running(api, *others):
-        yield Place(api, others, sink)
+    async with running(api, *workers):
+        yield Place(api, workers, sink)
 
 
 async def seconds_to_smtp(place: Place, to: str) -> tuple[float, float]:

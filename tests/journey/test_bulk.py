@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -18,7 +19,18 @@ import pytest
 
 from posthouse.mail.contact import Entry
 from posthouse.testing.sink import Rule, SmtpSink
-from tests.journey.campaigns import JOBS, Job, Place, added_up, alone, rider, riders, seconds_to_smtp, shared
+from tests.journey.campaigns import (
+    JOBS,
+    POOL,
+    Job,
+    Place,
+    added_up,
+    alone,
+    rider,
+    riders,
+    seconds_to_smtp,
+    shared,
+)
 from tests.journey.test_postgres import call
 
 SLOW = Rule(step="end", delay=0.02)
@@ -28,7 +40,7 @@ class Deploy(Protocol):
     """Starts a deployment that sends to `sink`."""
 
     def __call__(
-        self, sink: SmtpSink, people: Sequence[Entry], **settings: str
+        self, sink: SmtpSink, people: Sequence[Entry], *, connections: int = POOL
     ) -> AbstractAsyncContextManager[Place]: ...
 
 
@@ -36,25 +48,24 @@ class Deploy(Protocol):
 def deploy(request: pytest.FixtureRequest, tmp_path: Path) -> Deploy:
     """One process on SQLite, or several on PostgreSQL and Redis."""
     if request.param == "sqlite":
-        return lambda sink, people, **settings: alone(tmp_path, sink, people, **settings)
+        return partial(alone, tmp_path)
     postgres, redis = (request.getfixturevalue(name) for name in ("postgres", "redis"))
-    queue = f"{redis}?queue={uuid4().hex}"
-    return lambda sink, people, **settings: shared(tmp_path, postgres, sink, people, queue=queue, **settings)
+    return partial(shared, tmp_path, postgres, queue=f"{redis}?queue={uuid4().hex}")
 
 
 async def test_by_role_each_gets_one_mail_in_their_own_words(deploy: Deploy) -> None:
+    """Though the server defers a fifth of them at first."""
     people = [*riders(300), *riders(20, "groom", start=1000)]
-    async with SmtpSink() as sink, deploy(sink, people) as place:
+    later = [Rule(step="RCPT", match=rider(n), times=1, reply="451 4.3.0 later") for n in range(0, 300, 5)]
+    async with SmtpSink(later) as sink, deploy(sink, people) as place:
         id = await place.begin(subject="{{ horse }} waits", metadata={"season": "spring"})
         job = await place.over(id)
-        assert (job["status"], job["progress"], job["totalCount"], job["sentCount"]) == (
-            "COMPLETED",
-            100,
-            300,
-            300,
-        )
+        assert (job["status"], job["progress"]) == ("COMPLETED", 100)
+        assert (job["totalCount"], job["sentCount"]) == (300, 300)
         assert (job["subject"], job["metadata"]) == ("{{ horse }} waits", {"season": "spring"})
         assert place.taken == {rider(n): 1 for n in range(300)}
+        tries = [each["attempts"] for each in await place.recipients(id)]
+        assert sorted(tries) == [1] * 240 + [2] * 60
         mail = next(mail for mail in sink.mails if mail.recipients == (rider(7),))
         assert b"Subject: Bayard-7 waits\r\n" in mail.data
         assert b"Dear Rider 7, you ride Bayard-7 from Ulm." in mail.data
@@ -66,7 +77,7 @@ async def test_by_role_each_gets_one_mail_in_their_own_words(deploy: Deploy) -> 
 async def test_paused_resumed_and_canceled(deploy: Deploy) -> None:
     """A second after a pause nothing more arrives. What was in the air at a cancel ends as sent or canceled, though the
     server defers the half of it."""
-    async with SmtpSink([SLOW]) as sink, deploy(sink, riders(600)) as place:
+    async with SmtpSink([SLOW]) as sink, deploy(sink, riders(600), connections=3) as place:
         id = await place.begin()
         await sink.received(60)
         assert (await place.act(id, "pause")).json()["status"] == "PAUSED"
@@ -86,16 +97,6 @@ async def test_paused_resumed_and_canceled(deploy: Deploy) -> None:
         assert place.taken.most_common(1)[0][1] == 1
         assert (await place.act(id, "resume")).status_code == 409
         place.audit()
-
-
-async def test_a_fifth_deferred_at_first_and_all_are_sent_in_the_end(deploy: Deploy) -> None:
-    later = [Rule(step="RCPT", match=rider(n), times=1, reply="451 4.3.0 later") for n in range(0, 300, 5)]
-    async with SmtpSink(later) as sink, deploy(sink, riders(300)) as place:
-        job = await place.over(await place.begin())
-        assert (job["status"], job["sentCount"]) == ("COMPLETED", 300)
-        assert place.taken == {rider(n): 1 for n in range(300)}
-        tries = [each["attempts"] for each in await place.recipients(job["id"])]
-        assert sorted(tries) == [1] * 240 + [2] * 60
 
 
 async def test_what_failed_is_listed_with_why_and_retried_exactly(tmp_path: Path) -> None:
@@ -146,7 +147,8 @@ async def test_scheduled_it_waits_for_its_time_keeps_its_rate_and_ends_when_it_e
 
 
 async def test_watched_by_events_and_by_the_command_line(tmp_path: Path) -> None:
-    """A watcher who is cut off comes again, is told where it is, and in the end that there is nothing more."""
+    """A watcher who is cut off comes again, is told where it is, and in the end that there is nothing more. None keeps the
+    server from its end."""
     async with SmtpSink([SLOW]) as sink, alone(tmp_path, sink, riders(150)) as place:
         id = await place.begin()
         url, environ = f"http://127.0.0.1:{place.api.port}", place.api.environ
@@ -164,17 +166,12 @@ async def test_watched_by_events_and_by_the_command_line(tmp_path: Path) -> None
         assert (watching.returncode, lines[-1]["status"], lines[-1]["progress"]) == (0, "COMPLETED", 100)
         table = (await place.api.client.get(f"{JOBS}/{id}/recipients.csv")).text.splitlines()
         assert sorted(line.split(",")[1] for line in table[1:]) == sorted(rider(n) for n in range(150))
-
-
-async def test_a_watcher_does_not_keep_a_server_from_its_end(tmp_path: Path) -> None:
-    async with SmtpSink() as sink, alone(tmp_path, sink, riders(1)) as place:
-        id = await place.begin(scheduledAt="2100-01-01T00:00:00Z")
-        async with place.api.client.stream("GET", f"{JOBS}/{id}/events") as answer:
-            lines = answer.aiter_lines()
-            assert await anext(lines) == "retry: 2000"
+        later = await place.begin(scheduledAt="2100-01-01T00:00:00Z")
+        async with place.api.client.stream("GET", f"{JOBS}/{later}/events") as answer:
+            assert await anext(answer.aiter_lines()) == "retry: 2000"
             started = asyncio.get_running_loop().time()
             assert await place.api.stop() == 0
-            assert asyncio.get_running_loop().time() - started < 4
+            assert asyncio.get_running_loop().time() - started < 6
 
 
 async def events(place: Place, id: str, seen: str | None = None, most: int | None = None) -> Any:
@@ -196,19 +193,20 @@ async def events(place: Place, id: str, seen: str | None = None, most: int | Non
 
 
 async def test_campaigns_share_by_fair_turns_and_a_single_mail_overtakes_them(deploy: Deploy) -> None:
-    """Two that are large do not keep a small one waiting, nor a mail of somebody who does."""
-    async with SmtpSink([SLOW]) as sink, deploy(sink, [*riders(500), *riders(30, "groom", 5000)]) as place:
+    """Two that are large do not keep a small one waiting, nor a single mail: they are good for ten seconds."""
+    people = [*riders(500), *riders(30, "groom", 5000)]
+    async with SmtpSink([SLOW]) as sink, deploy(sink, people, connections=2) as place:
         first, second = await place.begin(), await place.begin()
         await sink.received(40)
         small = await place.begin(roleFilter="groom")
         for n in range(5):
             answered, arrived = await seconds_to_smtp(place, f"single{n}@example.org")
-            assert (answered < 1.0, arrived < 1.5) == (True, True), (answered, arrived)
+            assert answered < 1.5 and arrived < 3.0, (answered, arrived)
         await place.over(small)
         jobs = [await place.job(id) for id in (first, second)]
         assert all(job["pendingCount"] for job in jobs), "it waited for the large ones"
         sent = [job["sentCount"] for job in jobs]
-        assert abs(sent[0] - sent[1]) < 200
+        assert abs(sent[0] - sent[1]) < 100
         for id in (first, second):
             await place.act(id, "cancel")
             await place.over(id)
