@@ -69,6 +69,21 @@ def test_events_give_what_the_readme_says(tmp_path: Path, elasticsearch: str, ra
         _follow(steps, places)
 
 
+def test_a_campaign_gives_what_the_readme_says(tmp_path: Path) -> None:
+    (_, files), *steps = blocks("README.md", "Bulk: a template, an audience, a campaign")
+    store = f"sqlite:///{tmp_path}/posthouse.db"
+    environ = {"POSTHOUSE_STORE": store, "POSTHOUSE_API_KEY": "my-first-post-house"}
+    with _started(
+        [".venv/bin/posthouse", "serve"],
+        _settings(tmp_path) | environ | {"POSTHOUSE_PORT": str(_free_port())},
+    ) as address:
+        places = {ADDRESS: address, "letters": f"{tmp_path}/letters"}
+        before = f"export POSTHOUSE_STORE={store}\n"
+        done = _shell(f"set -e\n{before}{_replaced(files, places)}echo all of it")
+        assert done.endswith("all of it\n"), done
+        _follow(steps, places, before)
+
+
 def _follow(steps: Sequence[tuple[str, str]], places: dict[str, str], before: str = "") -> None:
     """Does each block that is followed by a text block, `before` said first; checks that the answer is that text."""
     pairs = [(command, text) for (_, command), (kind, text) in pairwise(steps) if kind == "text"]
