@@ -30,13 +30,20 @@ class TemplateFolder:
         self._folder = folder
         self._known: dict[str, tuple[Stamp, Source]] = {}
 
+    def has(self, id: str) -> bool:
+        """Whether it is there, be it right or wrong; nothing is read."""
+        try:
+            return ID.fullmatch(id) is not None and any(_stamps(self._folder / id)[1:-1])
+        except OSError:
+            return True
+
     def find(self, id: str) -> Source | None:
         """The template as it is now, or None where there is none; raises BadTemplate when it cannot be read."""
         if not ID.fullmatch(id):
             return None
         place = self._folder / id
         try:
-            stamp = tuple(_stamp(place / name) for name in (*FILES.values(), DEFAULTS))
+            stamp = _stamps(place)
             if not any(stamp[1:-1]):
                 return None
             known = self._known.get(id)
@@ -45,6 +52,10 @@ class TemplateFolder:
         except OSError as error:
             raise BadTemplate(f"the template cannot be read: {error.strerror}") from None
         return known[1]
+
+
+def _stamps(place: Path) -> Stamp:
+    return tuple(_stamp(place / name) for name in (*FILES.values(), DEFAULTS))
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

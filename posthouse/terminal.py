@@ -297,6 +297,18 @@ def templates(page: dict[str, Any]) -> None:
     )
 
 
+def uses(page: dict[str, Any]) -> None:
+    """The campaigns that used a template."""
+    if not on_terminal():
+        show(page)
+        return
+    columns = ("jobId", "templateVersion", "status", "sentCount", "totalCount", "createdAt", "createdBy")
+    _table(
+        ("campaign", "version", "status", "sent", "of", "created", "by"),
+        [tuple(str(each[column]) for column in columns) for each in page["items"]],
+    )
+
+
 def pushed(results: list[dict[str, Any]]) -> None:
     """What became of each template of a folder."""
     if not on_terminal():

@@ -71,7 +71,7 @@ def show(id: str, *, version: int | None = None, url: Url = None, key: Key = Non
 @templates.command
 def usage(id: str, *, limit: int = 20, url: Url = None, key: Key = None) -> int:
     """List the campaigns that used a template, newest first."""
-    return ask("GET", f"{_path(id)}/usage?limit={limit}", terminal.show, url, key)
+    return ask("GET", f"{_path(id)}/usage?limit={limit}", terminal.uses, url, key)
 
 
 @templates.command

@@ -21,7 +21,7 @@ from posthouse.delivery.build import Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.manner import FindMade, Manner, versions_of
-from posthouse.delivery.merge import GONE, Merger
+from posthouse.delivery.merge import Merger
 from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
 from posthouse.delivery.suppress import held_back
@@ -31,6 +31,7 @@ from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.template import Made, is_rendered
 from posthouse.store.base import Store
 from posthouse.suppressed import SuppressionList
+from posthouse.templates import TemplateFolder
 
 CHUNK, BULK_CHUNK = 32, 128
 """Messages loaded at once: the fewer, the sooner the first goes out; of a campaign all that one claim gives."""
@@ -49,8 +50,13 @@ Loaded = tuple[Attempt, Content]
 Named = tuple[str, int | None]
 """A template, and its version."""
 
-NO_CATALOG = Outcome(
-    result="deferred", text="this worker does not know the catalog of templates: POSTHOUSE_CATALOG"
+NOT_HERE = Outcome(
+    result="deferred",
+    text="the catalog of this worker has no such version of its template: POSTHOUSE_CATALOG",
+)
+"""Versions are never deleted: whoever accepted the mail has another catalog."""
+NOWHERE = Outcome(
+    result="deferred", text="this worker has no POSTHOUSE_TEMPLATES, and its catalog no template of this name"
 )
 
 
@@ -77,7 +83,7 @@ class Loader:
         self._threads = asyncio.Semaphore(2)
         self._builder = Builder()
         self._renderer = Renderer(templates)
-        self._has_folder = templates is not None
+        self._folder = None if templates is None else TemplateFolder(templates)
         self._find = find and versions_of(find)
         self._merger = Merger(manner or _no_campaigns)
         self._ahead = asyncio.Semaphore(AHEAD)
@@ -244,9 +250,13 @@ class Loader:
         self._send(ready)
 
     async def _templates(self, contents: Iterable[Content]) -> dict[Named, Made | None]:
-        """Those of the catalog that these name; those that are there come first."""
-        wanted = {_named(each) for each in contents if each.template_version or not self._has_folder}
-        found = {each: await self._find(*each) for each in wanted} if self._find is not None else {}
+        """Those that these name and the folder does not have; those that are there come first."""
+        wanted = {_named(each) for each in contents}
+        if self._folder is not None:
+            wanted = {each for each in wanted if each[1] is not None or not self._folder.has(each[0])}
+        found = {each: self._find and await self._find(*each) for each in wanted}
+        if self._folder is not None:  # what is nowhere was in the folder once
+            found = {each: made for each, made in found.items() if made is not None or each[1] is not None}
         return dict(sorted(found.items(), key=lambda each: each[1] is None))
 
     def _is_renderable(
@@ -254,12 +264,9 @@ class Loader:
     ) -> bool:
         """Whether its template can be had; else that is its outcome."""
         named = _named(content)
-        if named in templates and templates[named] is None:
-            attempt.settle([GONE] * len(attempt.recipients))
-        elif named not in templates and content.template_version is not None:
-            attempt.settle([NO_CATALOG] * len(attempt.recipients))
-        else:
+        if templates.get(named, True) is not None:
             return True
+        attempt.settle([NOWHERE if named[1] is None else NOT_HERE] * len(attempt.recipients))
         return False
 
     async def _merge(self, campaign: str, mails: list[Loaded]) -> None:

@@ -20,6 +20,7 @@ from posthouse.store.base import Key
 from posthouse.submission.accept import Submission
 from posthouse.submission.compose import Rules, compose, limit_text
 from posthouse.submission.event import FIELDS, event_key, is_wrong
+from posthouse.submission.pinned import Pinned, allowing, keeping
 from posthouse.submission.problems import Finding
 from posthouse.submission.request import AttachmentRequest, SendRequest
 
@@ -29,12 +30,17 @@ _KNOWN_STATUS = ("", "PENDING")
 
 
 def read_document(
-    document: pb.EmailDocument, rules: Rules, now: int, new_id: Callable[[], str]
+    document: pb.EmailDocument,
+    rules: Rules,
+    now: int,
+    new_id: Callable[[], str],
+    pinned: Pinned | None = None,
 ) -> tuple[Submission, Key]:
-    """The checked mail, and the key under which it is saved only once; raises Refused, naming every wrong field."""
+    """The checked mail, and the key under which it is saved only once; raises Refused, naming every wrong field. `pinned`
+    is the template of the catalog that it names."""
     request = _request(document)
     limit_text(request, rules.max_text)
-    submission, findings = compose(request, rules, now)
+    submission, findings = compose(request, allowing(rules, pinned), now)
     wrong = [(_field(each), each.detail) for each in findings if is_wrong(each)]
     if document.event_id and not EVENT_ID.fullmatch(document.event_id):
         wrong.append(("event_id", BAD_EVENT_ID))
@@ -44,7 +50,7 @@ def read_document(
         raise wrong_fields(list(dict.fromkeys(wrong)))
     id = new_id()
     event_id = document.event_id or None
-    submission = msgspec.structs.replace(submission, id=id, event_id=event_id)
+    submission = msgspec.structs.replace(keeping(submission, pinned), id=id, event_id=event_id)
     return submission, event_key(event_id or id, request)
 
 

@@ -22,6 +22,7 @@ from posthouse.store.base import EVENT, Query, Saved, Store, UnknownCursor
 from posthouse.submission.accept import STORE_SECONDS, Accept
 from posthouse.submission.auth import KeyScope
 from posthouse.submission.compose import Rules
+from posthouse.submission.pinned import Pin, pinned_by
 from posthouse.submission.send import LARGE
 
 SERVICE = pb.DESCRIPTOR.services_by_name["EmailRecords"].full_name
@@ -38,13 +39,14 @@ STATUSES = ("PENDING", "SENT", "FAILED")
 
 
 class Emails(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service is made of; `now` gives microseconds since 1970."""
+    """What the service is made of; `now` gives microseconds since 1970, `pin` finds templates of the catalog."""
 
     store: Store
     accept: Accept
     rules: Rules
     now: Callable[[], int]
     new_id: Callable[[], str]
+    pin: Pin | None = None
 
 
 SCOPES: dict[str, KeyScope] = {
@@ -81,13 +83,13 @@ def save_email(emails: Emails) -> Callable[[pb.EmailDocument], Awaitable[pb.Save
     two_at_a_time = asyncio.Semaphore(2)
 
     async def handle(document: pb.EmailDocument) -> pb.SaveReply:
+        pinned = await pinned_by(emails.pin, document.template)
+        given = (document, emails.rules, emails.now(), emails.new_id, pinned)
         if document.ByteSize() <= LARGE:
-            submission, key = read_document(document, emails.rules, emails.now(), emails.new_id)
+            submission, key = read_document(*given)
         else:
             async with two_at_a_time:
-                submission, key = await asyncio.to_thread(
-                    read_document, document, emails.rules, emails.now(), emails.new_id
-                )
+                submission, key = await asyncio.to_thread(read_document, *given)
         return _reply(await emails.accept(submission, key))
 
     return handle

@@ -19,7 +19,7 @@ from posthouse.metrics.watch import accept_times, watch_routes
 from posthouse.queue.base import Queue
 from posthouse.roles.bulk import open_bulk
 from posthouse.roles.opened import opened_reads
-from posthouse.roles.templates import open_shelf
+from posthouse.roles.templates import open_pin, open_shelf
 from posthouse.roles.work import new_id, owner, retry_policy, rules
 from posthouse.store.base import Reads, Store
 from posthouse.store.catalog import Catalog
@@ -34,7 +34,6 @@ from posthouse.submission.health import Ready
 from posthouse.submission.hints import Hints
 from posthouse.submission.jwks import Jwks
 from posthouse.submission.metrics import NOT_WATCHED, Watching
-from posthouse.submission.pinned import pin_of
 from posthouse.submission.ratelimit import Limiter, Rate, RateLimiter, SharedLimiter
 from posthouse.submission.reject import AcceptQueued
 from posthouse.submission.times import wall_clock
@@ -112,7 +111,7 @@ def open_api(
         reads=reads,
         bulk=bulk,
         shelf=open_shelf(settings, record, catalog, accept, renderer),
-        pin=pin_of(catalog, allowed.find),
+        pin=open_pin(settings, catalog),
     )
 
 

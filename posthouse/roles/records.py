@@ -16,6 +16,7 @@ from posthouse.metrics.watch import accept_times
 from posthouse.queue.base import Queue, Statuses
 from posthouse.roles.api import Told, first_key, keyring, readiness
 from posthouse.roles.opened import named
+from posthouse.roles.templates import open_pin
 from posthouse.roles.work import new_id, rules
 from posthouse.server import PortTaken, listen_on, shown_host
 from posthouse.store.base import Store
@@ -68,6 +69,7 @@ async def serve_records(
         rules=with_templates(rules(settings)),
         now=wall_clock,
         new_id=make_id,
+        pin=open_pin(settings, catalog),
     )
     port = DEFAULT_GRPC_PORT if settings.grpc_port is None else settings.grpc_port
     if not beside:

@@ -16,10 +16,10 @@ from posthouse.config import Settings
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
-from posthouse.roles.campaigns import open_campaigns
+from posthouse.roles.campaigns import finder, open_campaigns
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
-from posthouse.roles.templates import open_finder
+from posthouse.roles.templates import open_pin
 from posthouse.roles.work import open_queue_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
 from posthouse.store.base import Wakes
@@ -65,14 +65,14 @@ async def run(
         store = watch_store(record, meters)
         with named():
             listen = record.listen if isinstance(record, Wakes) else None
-            queue = open_queue_of(settings, store, suppressed, listen)
+            queue = open_queue_of(settings, store, suppressed, listen, open_pin(settings, catalog))
             await queue.start()
         stack.push_async_callback(queue.stop)
         worker = None
         if "worker" in roles:
             bulk = open_campaigns(settings, record)
-            find = open_finder(settings, record)
-            worker = open_worker(settings, store, suppressed, queue, attempt_times(meters), bulk, find)
+            times, find = attempt_times(meters), finder(catalog)
+            worker = open_worker(settings, store, suppressed, queue, times, bulk, find)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

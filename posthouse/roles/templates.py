@@ -1,23 +1,22 @@
-"""From what a process has opened to the templates of the catalog: for who pushes and tries them, and for the worker."""
+"""From what a process has opened to the templates of the catalog: for who pushes and tries them, and for who takes mail."""
 
 from posthouse.config import Settings
 from posthouse.delivery.apart import Away
-from posthouse.delivery.manner import FindMade
 from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
 from posthouse.mail.message import Content, Message
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.template import BadTemplate, Made, Source
-from posthouse.roles.campaigns import finder
-from posthouse.roles.opened import named
 from posthouse.roles.work import new_id, rules
 from posthouse.store.base import Store
 from posthouse.store.catalog import Catalog
-from posthouse.store.registry import as_campaigns, as_catalog, catalog_url
+from posthouse.store.registry import as_campaigns
 from posthouse.submission.accept import Accept
+from posthouse.submission.pinned import Pin, pin_of
 from posthouse.submission.problems import Problem
 from posthouse.submission.templates.shelf import Shelf
 from posthouse.submission.times import wall_clock
+from posthouse.templates import TemplateFolder
 
 
 def open_shelf(
@@ -51,11 +50,10 @@ def open_shelf(
     )
 
 
-def open_finder(settings: Settings, record: Store) -> FindMade | None:
-    """How a worker finds templates of the catalog: where that is the store, or comes with it."""
-    with named():
-        apart = catalog_url(settings.store, settings.catalog)
-    return None if apart is not None else finder(as_catalog(record))
+def open_pin(settings: Settings, catalog: Catalog) -> Pin:
+    """How who takes mail finds templates of the catalog."""
+    folder = None if settings.templates is None else TemplateFolder(settings.templates)
+    return pin_of(catalog, folder and folder.has)
 
 
 def _unavailable() -> Problem:

@@ -28,6 +28,7 @@ from posthouse.submission.accept import Accept
 from posthouse.submission.compose import Rules
 from posthouse.submission.event import accept_event, with_templates
 from posthouse.submission.foreign import accept_foreign
+from posthouse.submission.pinned import Pin
 from posthouse.submission.times import wall_clock
 from posthouse.suppressed import SuppressionList
 from posthouse.templates import TemplateFolder
@@ -37,9 +38,9 @@ from posthouse.transport.registry import Surroundings, open_transports
 
 
 def open_queue_of(
-    settings: Settings, store: Store, suppressed: SuppressionList, listen: Listen | None
+    settings: Settings, store: Store, suppressed: SuppressionList, listen: Listen | None, pin: Pin
 ) -> Queue:
-    """The queue, and how mail that other programs put into it becomes a record."""
+    """The queue, and how mail that other programs put into it becomes a record; `pin` finds templates of the catalog."""
     accept = Accept(
         store,
         lambda messages: None,
@@ -54,7 +55,7 @@ def open_queue_of(
         store.next_due,
         accept_foreign(accept, rules(settings), wall_clock),
         listen,
-        accept_event(accept, named, with_templates(rules(settings)), wall_clock),
+        accept_event(accept, named, with_templates(rules(settings)), wall_clock, pin),
         named,
     )
 

@@ -20,6 +20,7 @@ from posthouse.queue.base import ForeignEvent, Hint, Unreadable
 from posthouse.store.base import EVENT, EVENT_SECONDS, Key
 from posthouse.submission.accept import Accept, StillRunning, Submission
 from posthouse.submission.compose import Rules, compose, limit_text
+from posthouse.submission.pinned import Pin, Pinned, allowing, keeping, pinned_by
 from posthouse.submission.problems import Finding, Problem
 from posthouse.submission.request import AttachmentRequest, SendRequest
 
@@ -33,15 +34,18 @@ Named = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
 """Our ids for eventIds, where a mail has them."""
 
 
-def accept_event(accept: Accept, named: Named, rules: Rules, now: Callable[[], int]) -> ForeignEvent:
-    """Makes records of the mail in events; `accept` hints at nothing."""
+def accept_event(
+    accept: Accept, named: Named, rules: Rules, now: Callable[[], int], pin: Pin | None = None
+) -> ForeignEvent:
+    """Makes records of the mail in events; `accept` hints at nothing, `pin` finds templates of the catalog."""
     two_at_a_time = asyncio.Semaphore(2)
 
     async def read(event: EmailSendEvent, lane: Lane) -> tuple[Submission, Key]:
+        pinned = await pinned_by(pin, event.template)
         if _size(event) <= LARGE:
-            return read_event(event, lane, rules, now())
+            return read_event(event, lane, rules, now(), pinned)
         async with two_at_a_time:
-            return await asyncio.to_thread(read_event, event, lane, rules, now())
+            return await asyncio.to_thread(read_event, event, lane, rules, now(), pinned)
 
     async def store(event: EmailSendEvent, lane: Lane) -> Hint:
         try:
@@ -76,20 +80,22 @@ def event_key(event_id: str, request: SendRequest) -> Key:
     return Key(EVENT, event_id, fingerprint, EVENT_SECONDS)
 
 
-def read_event(event: EmailSendEvent, lane: Lane, rules: Rules, now: int) -> tuple[Submission, Key]:
-    """The checked mail of an event that carries one, and its key; raises Unreadable, naming every wrong field."""
+def read_event(
+    event: EmailSendEvent, lane: Lane, rules: Rules, now: int, pinned: Pinned | None = None
+) -> tuple[Submission, Key]:
+    """The checked mail of an event that carries one, and its key; raises Unreadable, naming every wrong field. A variable
+    that its template misses fails the mail in its record, where its producer hears of it."""
     request = _request(event, lane)
     try:
         limit_text(request, rules.max_text)
     except Problem as problem:
         raise Unreadable(problem.detail) from None
-    submission, findings = compose(request, rules, now)
+    submission, findings = compose(request, allowing(rules, pinned), now)
     wrong = [f"{_pointer(each.pointer)}: {each.detail}" for each in findings if is_wrong(each)]
     if wrong:
         raise Unreadable("; ".join(wrong)[:MOST_SHOWN])
-    return msgspec.structs.replace(submission, event_id=event.event_id), event_key(
-        event.event_id or "", request
-    )
+    submission = msgspec.structs.replace(keeping(submission, pinned), event_id=event.event_id)
+    return submission, event_key(event.event_id or "", request)
 
 
 def is_wrong(finding: Finding) -> bool:

@@ -1,4 +1,4 @@
-"""The template of the catalog that a request names: which version it is from now on, and what that needs.
+"""The template of the catalog that a mail names: which version it is from now on, and what that needs.
 
 Rules: the folder of templates goes first. The version is the newest one when the mail is accepted, and stays with the mail:
 what is pushed later changes nothing that was accepted.
@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from posthouse.mail.template import BadTemplate, Source
+from posthouse.mail.template import Source
 from posthouse.store.catalog.templates import Templates
-from posthouse.submission.accept import in_time
-from posthouse.submission.templated import Find
+from posthouse.submission.accept import Submission, in_time
+from posthouse.submission.compose import Rules
 from posthouse.templates import ID
 
 MOST = 256
@@ -39,23 +39,23 @@ class Pinned(msgspec.Struct, frozen=True):
                 yield f"/variables/{name}", "the template needs this variable"
 
 
+Pin = Callable[[str], Awaitable[Pinned | None]]
+"""The version that a mail has which names this template; None where that is none of the catalog. Raises StoreAway."""
+
+
 class _Named(msgspec.Struct):
     template: str | None = None
 
 
-Pin = Callable[[bytes], Awaitable[Pinned | None]]
-"""The version that the body of a request names; None where it names no template of the catalog. Raises StoreAway."""
-
 _DECODER = msgspec.json.Decoder(_Named)
 
 
-def pin_of(templates: Templates, folder: Find | None) -> Pin:
-    """Asks the catalog for the newest version each time, for what it needs once."""
+def pin_of(templates: Templates, in_folder: Callable[[str], bool] | None) -> Pin:
+    """Asks the catalog for the newest version each time, for what it needs once. `in_folder` tells what the folder has."""
     known: OrderedDict[tuple[str, int], Pinned] = OrderedDict()
 
-    async def pin(raw: bytes) -> Pinned | None:
-        id = _named(raw)
-        if id is None or _is_there(folder, id):
+    async def pin(id: str) -> Pinned | None:
+        if not ID.fullmatch(id) or (in_folder is not None and in_folder(id)):
             return None
         head = await in_time(templates.template_head(id))
         if head is None:
@@ -72,18 +72,29 @@ def pin_of(templates: Templates, folder: Find | None) -> Pin:
     return pin
 
 
-def _named(raw: bytes) -> str | None:
+async def pinned_by(pin: Pin | None, template: str | None) -> Pinned | None:
+    """The version that a mail of this template has."""
+    return None if pin is None or not template else await pin(template)
+
+
+def named_in(raw: bytes) -> str | None:
+    """The template that the body of a request names."""
     if b'"template"' not in raw:
         return None
     try:
-        id = _DECODER.decode(raw).template
+        return _DECODER.decode(raw).template
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # what is wrong with it is said by who reads all of it
-    return id if id is not None and ID.fullmatch(id) else None
 
 
-def _is_there(folder: Find | None, id: str) -> bool:
-    try:
-        return folder is not None and folder(id) is not None
-    except BadTemplate:
-        return True
+def allowing(rules: Rules, pinned: Pinned | None) -> Rules:
+    """The rules for a mail of that version."""
+    return rules if pinned is None else msgspec.structs.replace(rules, find=pinned.find)
+
+
+def keeping(submission: Submission, pinned: Pinned | None) -> Submission:
+    """The mail with the version that stays with it."""
+    if pinned is None:
+        return submission
+    content = msgspec.structs.replace(submission.content, template_version=pinned.version)
+    return msgspec.structs.replace(submission, content=content)

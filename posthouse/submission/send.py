@@ -14,7 +14,7 @@ from posthouse.submission.accept import Accept, StillRunning, Submission
 from posthouse.submission.answers import Answer, Header, json_answer
 from posthouse.submission.compose import Rules, compose, is_plain, limit_text
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.pinned import Pin, Pinned
+from posthouse.submission.pinned import Pin, Pinned, allowing, keeping, named_in, pinned_by
 from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.reference import examples
 from posthouse.submission.reference.describe import Doc, Link, Parameter, Reply
@@ -109,7 +109,7 @@ def send_email(
 
     async def handle(call: Call) -> Answer:
         key = idempotency_key(call.headers.get(b"idempotency-key"))
-        pinned = await pin(call.body) if pin is not None else None
+        pinned = await pinned_by(pin, named_in(call.body))
         if len(call.body) <= LARGE:
             submission, fingerprint = read_submission(call.body, rules, now(), key is not None, pinned)
         else:
@@ -132,16 +132,12 @@ def read_submission(
     request, findings = read(raw, _DECODER)
     if len(raw) > rules.max_text:  # decoded text is never longer than its JSON
         limit_text(request, rules.max_text)
-    if pinned is not None:
-        rules = msgspec.structs.replace(rules, find=pinned.find)
-    submission, more = compose(request, rules, now, plain=is_plain(raw))
+    submission, more = compose(request, allowing(rules, pinned), now, plain=is_plain(raw))
     if pinned is not None:
         more += [Finding(*each) for each in pinned.missing(request.variables or {})]
-        content = msgspec.structs.replace(submission.content, template_version=pinned.version)
-        submission = msgspec.structs.replace(submission, content=content)
     if findings or more:
         raise invalid([*findings, *_beside(findings, more)])
-    return submission, _fingerprint(request) if keyed else b""
+    return keeping(submission, pinned), _fingerprint(request) if keyed else b""
 
 
 def idempotency_key(value: bytes | None) -> str | None:

@@ -121,7 +121,7 @@ class Saving:
         given = [
             draft(content={"attachments": (attachment,), "headers": {"X-A": "b"}}),
             draft(content={"html": "ü" * 300_000, "variables": {"n": 1, "list": [1.5, None, "x"]}}),
-            draft(content={"text": None, "template": "welcome"}),
+            draft(content={"text": None, "template": "welcome", "template_version": 3}),
         ]
         await store.save(given)
         found = await store.contents([each.message.id for each in given] + ["no-such-id"])

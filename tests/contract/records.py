@@ -20,6 +20,7 @@ from posthouse.submission.accept import Accept
 from posthouse.submission.auth import Keyring
 from posthouse.submission.compose import Rules
 from posthouse.submission.event import with_templates
+from posthouse.submission.pinned import pin_of
 from posthouse.submission.times import wall_clock
 
 MASTER = "a-master-key-of-the-tests"
@@ -77,6 +78,7 @@ async def records(
         rules=with_templates(rules or Rules(sender=Mailbox("posthouse@post.example"))),
         now=wall_clock,
         new_id=new_id,
+        pin=pin_of(store, None),
     )
     server = RecordsServer(f"127.0.0.1:{port}", keys, emails, store, wake, ready, tls)
     running = Records(server, store, keys, await server.start(), hints)

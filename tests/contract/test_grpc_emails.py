@@ -16,6 +16,8 @@ from google.rpc.status_pb2 import Status
 
 from posthouse.mail.events import EmailSendEvent
 from posthouse.mail.message import Mailbox
+from posthouse.mail.press import press
+from posthouse.mail.template import Source
 from posthouse.proto import records_pb2 as pb
 from posthouse.store.base import EVENT, Query, Store
 from posthouse.submission.accept import Accept
@@ -110,6 +112,15 @@ async def test_whole_numbers_are_read_back_as_integers(house: Records, stub: Any
     assert found[1].template == "welcome"
     read = await stub.GetEmail(pb.GetEmailRequest(event_id="v"), metadata=KEY)
     assert (read.template, read.variables) == ("welcome", document.variables)
+
+
+async def test_a_template_of_the_catalog_keeps_its_version(house: Records, stub: Any) -> None:
+    source = Source(subject="Hello", text="{{ horse }}")
+    await house.store.push_template("welcome", source, press(source), "ann")
+    await stub.SaveEmail(mail("t", template="welcome", text="", subject=""), metadata=KEY)
+    (id,) = house.hints
+    content = (await house.store.contents([id]))[id]
+    assert (content.template, content.template_version) == ("welcome", 1)
 
 
 async def test_variables_may_stand_beside_html(stub: Any) -> None:

@@ -172,6 +172,9 @@ async def test_who_used_it(tmp_path: Path) -> None:
             await h.store.add_campaign(Campaign(id=id, template="welcome", version=1), [], "Ann")
         page = (await h.ask("GET", f"{ALL}/welcome/usage?limit=1")).json
         assert [(each["jobId"], each["templateVersion"]) for each in page["items"]] == [("job-2", 1)]
+        assert [(each["status"], each["totalCount"], each["sentCount"]) for each in page["items"]] == [
+            ("QUEUED", 0, 0)
+        ]
         rest = (await h.ask("GET", f"{ALL}/welcome/usage?cursor={page['pagination']['nextCursor']}")).json
         assert [each["jobId"] for each in rest["items"]] == ["job-1"]
         assert (await h.ask("GET", f"{ALL}/welcome/usage?cursor=nobody")).status == 400

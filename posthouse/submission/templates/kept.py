@@ -4,10 +4,11 @@ Rules: a version never changes, and pushing what equals the newest adds none. Wh
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
+from posthouse.mail.campaign import Campaign, Counts
 from posthouse.mail.template import BadTemplate
 from posthouse.store.base import UnknownCursor
 from posthouse.submission.accept import in_time
@@ -95,7 +96,7 @@ LIST_USES = Doc(
     operation="listTemplateUses",
     group="Templates",
     summary="List the campaigns that used a template",
-    text="Newest first, each with the version that it pinned.",
+    text="Newest first, each with the version that it pinned and for how many it was.",
     parameters=(TEMPLATE_ID, LIST_LIMIT, CURSOR),
     replies=(Reply(status=200, text="A page.", types=(UsesView,)),),
     problems=("validation",),
@@ -179,7 +180,7 @@ def list_uses(shelf: Shelf) -> Handler:
     async def handle(call: Call) -> Answer:
         id = id_of(call)
         limit, cursor = _place(call)
-        found: list[Any] = []
+        found: list[tuple[Campaign, Counts]] = []
         try:
             if shelf.campaigns is not None:
                 found = await in_time(shelf.campaigns.campaigns(limit + 1, cursor, id))
@@ -187,7 +188,7 @@ def list_uses(shelf: Shelf) -> Handler:
             raise invalid([BAD_CURSOR]) from None
         following = found[limit - 1][0].id if len(found) > limit else None
         return json_answer(
-            200, UsesView([show_use(each) for each, _ in found[:limit]], PlaceView(limit, following))
+            200, UsesView([show_use(*each) for each in found[:limit]], PlaceView(limit, following))
         )
 
     return handle

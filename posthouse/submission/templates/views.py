@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from posthouse.mail.campaign import Campaign
+from posthouse.mail.campaign import Campaign, CampaignStatus, Counts, status
 from posthouse.mail.message import Content
 from posthouse.mail.template import BUILT_IN, Made
 from posthouse.store.catalog.templates import Head, Version
@@ -69,10 +69,13 @@ class PreviewView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A campaign that used it."""
+    """A campaign that used it, and for how many."""
 
     job_id: str
     template_version: int
+    status: CampaignStatus
+    total_count: int
+    sent_count: Annotated[int, _says("Sent, delivered and complained.")]
     created_at: Time | None
     created_by: str
 
@@ -139,11 +142,14 @@ def show_preview(
     )
 
 
-def show_use(campaign: Campaign) -> UseView:
+def show_use(campaign: Campaign, counts: Counts) -> UseView:
     """A campaign that used it."""
     return UseView(
         job_id=campaign.id,
         template_version=campaign.version,
+        status=status(campaign, counts),
+        total_count=counts.total,
+        sent_count=counts.sent,
         created_at=show_time(campaign.created_at),
         created_by=campaign.created_by,
     )

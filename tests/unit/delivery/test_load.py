@@ -11,11 +11,14 @@ import pytest
 from posthouse.delivery import load
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.breaker import Breaker
-from posthouse.delivery.load import LARGE, Loader
+from posthouse.delivery.load import LARGE, NOT_HERE, NOWHERE, Loader
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.outcome import not_begun
+from posthouse.mail.press import press
+from posthouse.mail.template import Source
+from posthouse.roles.campaigns import finder
 from posthouse.store.sqlite import SqliteStore
 from posthouse.testing.store_mail import LONG, draft
 from tests.unit.delivery.parts import Hop, attempt, claimed, eventually, opened_journal
@@ -55,9 +58,16 @@ class Bench:
         self.back: list[tuple[str, str]] = []
         self.settlements: dict[str, Settlement] = {}
         self.templates = folder / "templates"
-        self.loader = Loader(
-            self.store, lambda: self.breaker, self._give_back, "bounces@house.example", self.templates
-        )
+        self.loader = self._loader(self.templates)
+
+    def _loader(self, templates: Path | None) -> Loader:
+        find = finder(self.store)
+        back = "bounces@house.example"
+        return Loader(self.store, lambda: self.breaker, self._give_back, back, templates, find=find)
+
+    def without_folder(self) -> None:
+        """Before its start: as where POSTHOUSE_TEMPLATES is not set."""
+        self.loader = self._loader(None)
 
     async def start(self) -> None:
         await self.store.start()
@@ -85,6 +95,11 @@ class Bench:
         place.mkdir(parents=True, exist_ok=True)
         (place / "subject.txt").write_text("To {{ town }}")
         (place / "body.txt").write_text(body)
+
+    async def push(self, id: str, text: str) -> None:
+        """A new version of a template of the catalog."""
+        source = Source(subject="To {{ town }}", text=text)
+        await self.store.push_template(id, source, press(source), "ann")
 
     def sent(self) -> list[str]:
         return [envelope.id for envelope in self.hop.sent]
@@ -282,3 +297,46 @@ async def test_what_cannot_be_kept_is_not_sent(bench: Bench) -> None:
     await eventually(lambda: len(bench.back) == 2)
     assert bench.back == [(away.id, "the store is away"), (stale.id, "the lease is over")]
     assert bench.hop.sent == []
+
+
+def text_of(one: Attempt) -> bytes:
+    return one.data.partition(b"\r\n\r\n")[2].strip()
+
+
+async def test_a_version_of_the_catalog_is_sent_whatever_the_folder_has(bench: Bench) -> None:
+    bench.template("folder")
+    for text in ("first", "second"):
+        await bench.push("hello", text)
+    pinned = [
+        (await bench.attempts(content=TEMPLATED | {"template_version": version}))[0] for version in (1, 2)
+    ]
+    bench.loader.add(pinned)
+    await eventually(lambda: len(bench.hop.sent) == 2)
+    assert [text_of(each) for each in pinned] == [b"first", b"second"]
+
+
+async def test_without_a_version_the_folder_goes_first(bench: Bench) -> None:
+    bench.template("folder")
+    for id in ("hello", "other"):
+        await bench.push(id, "catalog")
+    (one,) = await bench.attempts(content=TEMPLATED)
+    (other,) = await bench.attempts(content=TEMPLATED | {"template": "other"})
+    bench.loader.add([one, other])
+    await eventually(lambda: len(bench.hop.sent) == 2)
+    assert (text_of(one), text_of(other)) == (b"folder", b"catalog")
+
+
+async def test_what_only_another_worker_may_have_is_tried_again(tmp_path: Path) -> None:
+    made = Bench(tmp_path)
+    made.without_folder()
+    await made.start()
+    try:
+        (unknown,) = await made.attempts(content=TEMPLATED)
+        (pinned,) = await made.attempts(content=TEMPLATED | {"template_version": 7})
+        made.loader.add([unknown, pinned])
+        await eventually(lambda: len(made.settlements) == 2)
+        for one, outcome in ((unknown, NOWHERE), (pinned, NOT_HERE)):
+            (decision,) = made.settlements[one.id].decisions.values()
+            assert (decision.event, decision.outcome) == ("defer", outcome)
+    finally:
+        await made.stop()

@@ -9,6 +9,8 @@ import pytest
 
 from posthouse.mail.address import parse_mailbox
 from posthouse.mail.events import EmailSendEvent, EventAttachment
+from posthouse.mail.press import press
+from posthouse.mail.template import Source
 from posthouse.proto import records_pb2 as pb
 from posthouse.queue.base import ForeignEvent, Hint, Unreadable
 from posthouse.records.document import read_document
@@ -17,6 +19,7 @@ from posthouse.store.sqlite import SqliteStore
 from posthouse.submission.accept import Accept
 from posthouse.submission.compose import Rules
 from posthouse.submission.event import accept_event, read_event, with_templates
+from posthouse.submission.pinned import pin_of
 from posthouse.testing.store_mail import microseconds, new_id
 
 RULES = Rules(sender=parse_mailbox("House <house@example.org>"))
@@ -97,7 +100,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 def taking(store: SqliteStore) -> ForeignEvent:
     accept = Accept(store, lambda messages: None, new_id=new_id, hostname="house.test", expire=60.0)
-    return accept_event(accept, partial(store.named, EVENT), RULES, microseconds)
+    pin = pin_of(store, lambda id: id == "in-folder")
+    return accept_event(accept, partial(store.named, EVENT), with_templates(RULES), microseconds, pin)
 
 
 @pytest.mark.parametrize("text", ["t", "t" * 1_500_000])
@@ -119,3 +123,17 @@ async def test_an_event_may_leave_out_what_its_document_holds(store: SqliteStore
     whole = await take(event(), "transactional")
     assert await take(event(html=None), "bulk") == Hint("bulk", whole.ids)
     assert await take(event(html=None, subject=None), "transactional") == whole
+
+
+async def test_the_version_of_the_catalog_stays_with_the_mail(store: SqliteStore) -> None:
+    """What is in the folder, or nowhere yet, has none. A variable that is missing is for the record to say."""
+    for id in ("welcome", "in-folder"):
+        source = Source(subject="Hello", text="{{ horse }}")
+        await store.push_template(id, source, press(source), "ann")
+    take = taking(store)
+    found: dict[str, int | None] = {}
+    for id in ("welcome", "in-folder", "nowhere"):
+        mail = event(event_id=id, template=id, subject="", text="", html="")
+        (saved,) = (await take(mail, "transactional")).ids
+        found[id] = (await store.contents([saved]))[saved].template_version
+    assert found == {"welcome": 1, "in-folder": None, "nowhere": None}
