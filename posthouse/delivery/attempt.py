@@ -15,7 +15,7 @@ from posthouse.delivery.breaker import Breaker
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.journal import Journal
 from posthouse.mail.advance import Settlement
-from posthouse.mail.message import SECOND, Lane, Message, Recipient, Took
+from posthouse.mail.message import SECOND, Content, Lane, Message, Recipient, Took
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Decision, Policy, decide, held_back
 
@@ -25,8 +25,9 @@ HANDED_BACK = 1.0
 
 class Attempt:
     """`leased` is when its lease of `lease` seconds began, on elapsed_clock, as are `started` and `handed`: when it was here
-    and when it was given to a transport. `begun`: it is in the air, or was. `loaded` is what of the memory for contents it
-    takes, in bytes. `finished` gets the attempt and its settlement, once."""
+    and when it was given to a transport. `begun`: it is in the air, or was. `content` is there until it is written, if it came
+    with the claim; `loaded` is what of the memory for contents it takes, in bytes. `finished` gets the attempt and its
+    settlement, once."""
 
     def __init__(
         self,
@@ -37,8 +38,10 @@ class Attempt:
         journal: Journal,
         policy: Policy,
         finished: "Callable[[Attempt, Settlement], None]",
+        content: Content | None = None,
     ) -> None:
         self.message = message
+        self.content = content
         self.id = message.id
         self.lane: Lane = message.lane
         self.recipients: Sequence[str] = [r.email for r in message.recipients if r.state == "sending"]

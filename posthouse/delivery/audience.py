@@ -14,11 +14,14 @@ from posthouse.mail.campaign import Campaign, Person
 from posthouse.mail.identity import message_id
 from posthouse.mail.message import Content, Mailbox, Message, Recipient
 from posthouse.store.base import Draft
-from posthouse.store.catalog.campaigns import Campaigns, MakeDraft, Slice
+from posthouse.store.catalog.campaigns import Campaigns, Mails, MakeDraft, Slice
 
 ENLISTED = 128
 """Messages that one slice makes at most."""
 CANCELED = 128
+BESIDE = 0.5
+"""Seconds before each slice while those who send draw what they send, which costs less: slices are for what is sent slowly,
+or not now, to be seen in lists all the same."""
 LIVES = 30 * 86_400.0
 """Seconds that mail of a campaign which says nothing of that waits for its turn: a long campaign, or a pause, is not to
 fail it as expired."""
@@ -36,20 +39,23 @@ class Builder:
         self._campaigns, self._make, self._people = campaigns, make, people
         self._turn = asyncio.Lock()
 
-    async def build(self, campaign: Campaign, filled: Callable[[], None]) -> None:
-        """All that is to be done before the campaign is ready; `filled` hears of new mail. Raises StoreAway, and
-        Impossible where somebody paused or canceled it meanwhile."""
+    async def build(
+        self, campaign: Campaign, filled: Callable[[], None], draws: Callable[[], bool] = lambda: False
+    ) -> None:
+        """All that is to be done before the campaign is ready; `filled` hears of new mail, and while it `draws` what it
+        sends, there is no haste. Raises StoreAway, and Impossible where somebody paused or canceled it meanwhile."""
         if campaign.phase == "waiting":
             await self._campaigns.act(campaign.id, "start", "worker")
         if not campaign.frozen:
             await self._freeze(campaign)
-        await self._enlist(campaign.id, filled)
+        filled()
+        await self._enlist(campaign.id, filled, draws)
 
     async def close(self, campaign: Campaign) -> None:
         """What is to be done for a canceled one: those of it that are frozen become messages, too, so that its counts
         stay what they were; whom nobody froze are forgotten."""
         await self._slices(lambda: self._campaigns.freeze_kept(campaign.id))
-        await self._enlist(campaign.id, lambda: None)
+        await self._enlist(campaign.id, lambda: None, lambda: False)
         await self._slices(lambda: self._campaigns.cancel_slice(campaign.id, CANCELED))
 
     async def _freeze(self, campaign: Campaign) -> None:
@@ -61,8 +67,14 @@ class Builder:
                 await self._campaigns.freeze(campaign.id, people, last=False)
         await self._campaigns.freeze(campaign.id, [], last=True)
 
-    async def _enlist(self, id: str, filled: Callable[[], None]) -> None:
+    async def draw(self, id: str, limit: int, owner: str, lease: float) -> Mails:
+        """Mail of those that are next, for who sends it at once."""
+        return await self._campaigns.draw(id, min(limit, ENLISTED), self._make, owner, lease)
+
+    async def _enlist(self, id: str, filled: Callable[[], None], draws: Callable[[], bool]) -> None:
         async def enlisted() -> Slice:
+            if draws():
+                await asyncio.sleep(BESIDE)
             done = await self._campaigns.enlist(id, ENLISTED, self._make)
             filled()
             return done

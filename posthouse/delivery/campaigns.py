@@ -51,7 +51,7 @@ class Bulk(NamedTuple):
 def campaign_work(bulk: Bulk, store: Store, hands: Hands) -> "CampaignWork":
     """Puts it together; `turns.run` and `look` are to be run."""
     builder = Builder(bulk.campaigns, bulk.make, bulk.people)
-    return CampaignWork(bulk.campaigns, builder, Turns(store, hands), hands, bulk.jobs)
+    return CampaignWork(bulk.campaigns, builder, Turns(store, hands, builder.draw), hands, bulk.jobs)
 
 
 class CampaignWork:
@@ -134,7 +134,8 @@ class CampaignWork:
             self._tasks[each.id] = task
 
     def _build(self, campaign: Campaign) -> Coroutine[None, None, None]:
-        return self._builder.build(campaign, lambda: self.turns.filled(campaign.id))
+        id = campaign.id
+        return self._builder.build(campaign, lambda: self.turns.filled(id), lambda: self.turns.draws(id))
 
     async def _guarded(self, id: str, work: Coroutine[None, None, None]) -> None:
         """Whatever goes wrong, a later look tries again."""

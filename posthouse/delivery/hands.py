@@ -6,7 +6,7 @@ While no transport can be used there is no room, so nothing is claimed.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,15 +25,20 @@ from posthouse.delivery.report import report
 from posthouse.delivery.settle import BATCH, Settled, Settler
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
-from posthouse.mail.message import Lane, Message
+from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.outcome import not_begun
 from posthouse.mail.retry import Policy
 from posthouse.mail.status import is_of_an_attempt
 from posthouse.queue.base import Taken
 from posthouse.store.base import Store
+from posthouse.store.catalog.campaigns import Mails
 from posthouse.suppressed import SuppressionList
 from posthouse.transport.base import Transport
 
+Leased = tuple[Message, Content | None]
+"""A message that was leased, and what it says, if that came with it."""
+Draw = Callable[[int, str, float], Awaitable[Mails]]
+"""Makes up to so many mails, leased to an owner for so many seconds. Raises StoreAway."""
 Over = Callable[[Attempt, Settlement], None]
 """Hears of each attempt that ended."""
 
@@ -98,7 +103,7 @@ class Hands:
         self._handed_over = self._pace = 0
         self._lonely: Attempt | None = None
         self._lonely_waits = False
-        self._claiming: set[asyncio.Task[list[Message]]] = set()
+        self._claiming: set[asyncio.Task[list[Leased]]] = set()
         self._asked: dict[Lane, int] = {"transactional": 0, "bulk": 0}
         self._stopping = False
 
@@ -161,7 +166,7 @@ class Hands:
         """The ids that were leased. Runs to its end even when whoever asked is cancelled: a lease that nobody knows of
         would have to lapse. Raises StoreAway."""
         wanted = limit if ids is None else min(limit, len(ids))
-        asked = self._store.claim(
+        claimed = self._store.claim(
             self._options.owner,
             limit,
             self._options.lease,
@@ -171,12 +176,30 @@ class Hands:
             overdue=overdue,
             alone=alone,
         )
+
+        async def without_content() -> list[Leased]:
+            return [(message, None) for message in await claimed]
+
+        leased = await self._lease(lane, wanted, without_content(), alone)
+        return {message.id for message, _ in leased}
+
+    async def draw(self, draw: Draw, limit: int) -> list[Leased]:
+        """The same with mail that is made now, and comes with what it says."""
+
+        async def with_content() -> list[Leased]:
+            return [*await draw(limit, self._options.owner, self._options.lease)]
+
+        return await self._lease("bulk", limit, with_content())
+
+    async def _lease(
+        self, lane: Lane, wanted: int, asked: Coroutine[None, None, list[Leased]], alone: bool = False
+    ) -> list[Leased]:
         since = elapsed_clock()
         self._asked[lane] += wanted
-        task = asyncio.ensure_future(asked)
+        task = asyncio.get_running_loop().create_task(asked)
         self._claiming.add(task)
         task.add_done_callback(lambda done: self._answered(done, lane, wanted, since, alone))
-        return {message.id for message in await asyncio.shield(task)}
+        return await asyncio.shield(task)
 
     def acks(self, ids: Iterable[str], taken: Taken) -> None:
         """Tells `taken` when these are settled or given back."""
@@ -193,7 +216,7 @@ class Hands:
         report(self._log, settlement, message)
 
     def _answered(
-        self, done: "asyncio.Task[list[Message]]", lane: Lane, wanted: int, since: float, alone: bool
+        self, done: "asyncio.Task[list[Leased]]", lane: Lane, wanted: int, since: float, alone: bool
     ) -> None:
         self._claiming.discard(done)
         self._asked[lane] -= wanted
@@ -201,10 +224,10 @@ class Hands:
             self._claimed(done.result(), since, alone)
         self._changed.set()
 
-    def _claimed(self, messages: Sequence[Message], since: float, alone: bool) -> None:
+    def _claimed(self, leased: Sequence[Leased], since: float, alone: bool) -> None:
         if self._announcer is not None:
-            self._announcer.outlived([message.id for message in messages])
-        attempts = [self._attempt(message, since) for message in messages]
+            self._announcer.outlived([message.id for message, _ in leased])
+        attempts = [self._attempt(message, content, since) for message, content in leased]
         self.held.update({attempt.id: attempt for attempt in attempts})
         if alone and attempts:
             self._lonely, self._lonely_waits = attempts[0], True
@@ -212,7 +235,7 @@ class Hands:
         else:
             self._loader.add(attempts)
 
-    def _attempt(self, message: Message, since: float) -> Attempt:
+    def _attempt(self, message: Message, content: Content | None, since: float) -> Attempt:
         return Attempt(
             message,
             since,
@@ -220,6 +243,7 @@ class Hands:
             journal=self._journal,
             policy=self._policy,
             finished=self._finished,
+            content=content,
         )
 
     def _finished(self, attempt: Attempt, settlement: Settlement) -> None:

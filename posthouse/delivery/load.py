@@ -172,10 +172,15 @@ class Loader:
 
     async def _look_up(self, chunk: list[Attempt]) -> tuple[dict[str, Content], dict[str, dict[str, str]]]:
         """The contents, and of which mails whom it must not go to, with why."""
-        contents = self._store.contents([attempt.id for attempt in chunk])
         if not any(self._suppressed.covers(attempt.lane) for attempt in chunk):
-            return await contents, {}
-        return await asyncio.gather(contents, held_back(self._suppressed, chunk))
+            return await self._contents(chunk), {}
+        return await asyncio.gather(self._contents(chunk), held_back(self._suppressed, chunk))
+
+    async def _contents(self, chunk: list[Attempt]) -> dict[str, Content]:
+        """Of mail that came with its content nothing is asked for."""
+        contents = {attempt.id: attempt.content for attempt in chunk if attempt.content is not None}
+        missing = [attempt.id for attempt in chunk if attempt.content is None]
+        return contents | await self._store.contents(missing) if missing else contents
 
     def _sorted_out(self, chunk: list[Attempt], contents: Mapping[str, Content]) -> Iterator[Loaded]:
         """What is to be built with the rest: a large one is built by itself, what has a template is rendered, one
@@ -183,7 +188,7 @@ class Loader:
         unrendered: list[Loaded] = []
         campaigns: dict[str, list[Loaded]] = {}
         for attempt in chunk:
-            content = contents.get(attempt.id)
+            content, attempt.content = contents.get(attempt.id), None
             if content is None:
                 attempt.settle([refused("its content is no longer kept")] * len(attempt.recipients))
             elif is_rendered(content):

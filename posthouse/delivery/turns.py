@@ -1,4 +1,5 @@
-"""Fair turns: mail of campaigns is claimed campaign by campaign, within the room that bulk has.
+"""Fair turns: mail of campaigns is claimed campaign by campaign, within the room that bulk has; what is not made yet is made
+then, and comes leased, so that most mail of a campaign is written to the store only twice.
 
 Rules: of those with the highest priority that have mail due, the one goes next whose last turn is longest ago. A campaign's
 rate holds over all processes (Store.lease_rate), and what one may start in a second is spread over that second. Where
@@ -9,7 +10,8 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 
@@ -19,6 +21,7 @@ from posthouse.mail.campaign import Campaign
 from posthouse.mail.errors import StoreAway
 from posthouse.rate import Rate
 from posthouse.store.base import Store
+from posthouse.store.catalog.campaigns import Mails
 
 PART = 2
 """Claims wait for half of the room: a campaign has enough to fill it, and a claim costs the same for one as for many."""
@@ -26,34 +29,56 @@ LEFT = 1.0
 """Seconds that a lease of a rate is good for."""
 AGAIN = 1.0
 """Seconds before a store that was away is asked again."""
+LATELY = 10.0
+"""Seconds since the last draw of a campaign in which another may be expected."""
+
+DrawOf = Callable[[str, int, str, float], Awaitable[Mails]]
+"""The mail of a campaign (id), up to so many, leased to an owner for so many seconds. Raises StoreAway."""
 
 
 class Turns:
-    """See the module. `set` says who has turns; `run` claims until cancelled."""
+    """See the module. `set` says who has turns; `run` claims until cancelled. `draw` makes mail of a campaign."""
 
-    def __init__(self, store: Store, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, store: Store, hands: Hands, draw: DrawOf) -> None:
+        self._hands, self._draw = hands, draw
         self._rates = Rates(store)
         self._campaigns: list[Campaign] = []
         self._served: dict[str, int] = {}
         self._turn = 0
         self._more = asyncio.Event()
-        self.empty: set[str] = set()
-        """Those that had nothing due when they were last asked."""
+        self._asked = set[str]()
+        self._nothing_due = set[str]()
+        self._nobody_left = set[str]()
+        self._drew_at: dict[str, float] = {}
+
+    @property
+    def empty(self) -> set[str]:
+        """Those that had nothing due when they were last asked, and nobody left to make mail of."""
+        return self._nothing_due & self._nobody_left
 
     def set(self, campaigns: Iterable[Campaign], *, afresh: bool) -> None:
         """These have turns from now on, by priority; `afresh` lets those be asked again that were empty."""
         self._campaigns = list(campaigns)
         known = {campaign.id for campaign in self._campaigns}
         self._served = {id: turn for id, turn in self._served.items() if id in known}
+        now = elapsed_clock()
+        self._drew_at = {id: self._drew_at.get(id, now) for id in known}
         self._rates.forget(known)
-        self.empty = set() if afresh else self.empty & known
+        still = set[str]() if afresh else known
+        self._asked &= still
+        self._nothing_due &= still
+        self._nobody_left = self._nobody_left & still | {each.id for each in self._campaigns if each.ready}
         self._more.set()
 
     def filled(self, id: str) -> None:
-        """There is new mail of this one."""
-        self.empty.discard(id)
+        """There is new mail of this one, or there are people to make mail of."""
+        self._nothing_due.discard(id)
+        self._nobody_left.discard(id)
         self._more.set()
+
+    def draws(self, id: str) -> bool:
+        """Whether mail of this one is made as it is sent, of late; or may be soon, if it is new here."""
+        return elapsed_clock() - self._drew_at.get(id, -LATELY) < LATELY
 
     async def run(self) -> None:
         """Claims, until cancelled."""
@@ -73,9 +98,8 @@ class Turns:
 
     def _candidates(self) -> list[Campaign]:
         """Those of the highest priority that may have something due now."""
-        able = [
-            each for each in self._campaigns if each.id not in self.empty and self._rates.may_start(each.id)
-        ]
+        empty = self.empty
+        able = [each for each in self._campaigns if each.id not in empty and self._rates.may_start(each.id)]
         return [each for each in able if each.priority == able[0].priority]
 
     def _limits(self, candidates: Sequence[Campaign], room: int) -> dict[str, int]:
@@ -100,13 +124,34 @@ class Turns:
             wanted = await self._rates.lease(campaign, limit)
             if not wanted:
                 return
-            leased = await self._hands.claim("bulk", wanted, campaign=campaign.id)
-            self._rates.started(campaign, len(leased))
-            if len(leased) < wanted:
-                self.empty.add(campaign.id)
+            claimed = await self._claim(campaign.id, wanted)
+            self._rates.started(campaign, claimed)
+            if claimed < wanted:
+                self._rates.started(campaign, await self._make(campaign.id, wanted - claimed))
         except StoreAway as error:
             structlog.get_logger("delivery").warning("store away", during="claim", why=str(error))
             await asyncio.sleep(AGAIN)
+
+    async def _claim(self, id: str, wanted: int) -> int:
+        """Of what is there already: asked for once in a while as long as there are people to draw, which costs less."""
+        if id in self._nothing_due or (id in self._asked and id not in self._nobody_left):
+            return 0
+        self._asked.add(id)
+        leased = await self._hands.claim("bulk", wanted, campaign=id)
+        if len(leased) < wanted:
+            self._nothing_due.add(id)
+        return len(leased)
+
+    async def _make(self, id: str, wanted: int) -> int:
+        """Of people for whom there is no mail yet."""
+        if id in self._nobody_left:
+            return 0
+        drawn = await self._hands.draw(partial(self._draw, id), wanted)
+        if drawn:
+            self._drew_at[id] = elapsed_clock()
+        else:
+            self._nobody_left.add(id)
+        return len(drawn)
 
 
 class Rates:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
 
-CALLS = ("save", "claim", "settle")
+CALLS = ("save", "claim", "draw", "settle")
 """The calls of the store that are measured: the batches mail moves in."""
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)

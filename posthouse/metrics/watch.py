@@ -18,6 +18,7 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import SECOND, Message
 from posthouse.metrics.meters import Count, Labels, Meters, Spread
 from posthouse.store.base import Draft, Saved, Store
+from posthouse.store.catalog.campaigns import Campaigns, Mails, MakeDraft
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 NO_TRANSPORT = "none"
@@ -36,7 +37,7 @@ def watch_store(store: Store, meters: Meters) -> Store:
 
 
 class _WatchedStore:
-    """Everything but the three calls that mail moves by goes straight through."""
+    """Everything but the calls that mail moves by goes straight through."""
 
     def __init__(self, store: Store, meters: Meters) -> None:
         self._store, self._meters = store, meters
@@ -55,13 +56,23 @@ class _WatchedStore:
 
     async def claim(self, owner: str, limit: int, lease: float, **asked: Any) -> list[Message]:
         claimed = await self._timed("claim", self._store.claim(owner, limit, lease, **asked))
+        self._count_claimed(claimed, lease)
+        return claimed
+
+    async def draw(self, id: str, limit: int, make: MakeDraft, owner: str, lease: float) -> Mails:
+        """Of a store that keeps campaigns: made and claimed at once."""
+        campaigns = cast(Campaigns, self._store)
+        drawn = await self._timed("draw", campaigns.draw(id, limit, make, owner, lease))
+        self._count_claimed([message for message, _ in drawn], lease)
+        return drawn
+
+    def _count_claimed(self, claimed: Sequence[Message], lease: float) -> None:
         for lane, messages in Counter(message.lane for message in claimed).items():
             self._meters.count("posthouse_claimed_messages_total", lane, by=messages)
             spread = self._meters.spread("posthouse_wait_duration_seconds", lane)
             for message in claimed:
                 if message.lane == lane and message.fence == 1:
                     spread.add(_waited(message, lease))
-        return claimed
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Message | None]:
         messages = await self._timed("settle", self._store.settle(settlements))

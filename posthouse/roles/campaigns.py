@@ -1,5 +1,7 @@
 """From what a process has opened to the campaigns that its worker sends."""
 
+from typing import cast
+
 from posthouse.config import Settings
 from posthouse.delivery.audience import draft_maker
 from posthouse.delivery.campaigns import Bulk
@@ -7,6 +9,7 @@ from posthouse.delivery.manner import FindMade
 from posthouse.mail.template import Made
 from posthouse.roles.work import new_id, rules
 from posthouse.store.base import Store
+from posthouse.store.catalog.campaigns import Campaigns
 from posthouse.store.catalog.templates import Templates
 from posthouse.store.registry import as_campaigns, as_catalog
 
@@ -21,11 +24,11 @@ def finder(catalog: Templates) -> FindMade:
     return find
 
 
-def open_campaigns(settings: Settings, record: Store) -> Bulk | None:
-    """None where there can be none: they are kept with their mail. Their templates are in the same database."""
-    campaigns = as_campaigns(record)
-    if campaigns is None:
+def open_campaigns(settings: Settings, record: Store, store: Store) -> Bulk | None:
+    """None where there can be none: they are kept with their mail. Their templates are in the same database. `store` is the
+    `record` as it is watched."""
+    if as_campaigns(record) is None:
         return None
     find = finder(as_catalog(record))
     make = draft_maker(new_id(), settings.hostname, rules(settings).sender)
-    return Bulk(campaigns, make, find, settings.jobs)
+    return Bulk(cast(Campaigns, store), make, find, settings.jobs)

@@ -70,7 +70,7 @@ async def run(
         stack.push_async_callback(queue.stop)
         worker = None
         if "worker" in roles:
-            bulk = open_campaigns(settings, record)
+            bulk = open_campaigns(settings, record, store)
             times, find = attempt_times(meters), finder(catalog)
             worker = open_worker(settings, store, suppressed, queue, times, bulk, find)
             await worker.start()

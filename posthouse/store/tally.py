@@ -95,6 +95,10 @@ class Tally:
     def created(self, message: Message) -> None:
         """A new record."""
         self._add(CREATED, _bucket(message.created_at), 1)
+        self.entered(message)
+
+    def entered(self, message: Message) -> None:
+        """The same, but for when it was created: where only the database knows that."""
         self._add(state_counter(message.state), 0, 1)
         self._firsts(None, None, message)
         if (now := spot(message)) is not None:

@@ -14,6 +14,7 @@ from posthouse.testing.campaign_office import (
     Office,
     added,
     contact,
+    drawn,
     enlisted,
     frozen,
     make,
@@ -25,7 +26,7 @@ from posthouse.testing.campaign_office import (
     states,
     told,
 )
-from posthouse.testing.store_mail import LONG, draft, microseconds
+from posthouse.testing.store_mail import ACCEPTED, LONG, draft, microseconds, said
 
 
 class Gathering:
@@ -154,6 +155,63 @@ class Gathering:
         (held_back,) = [m for m in await messages(store, id) if m.state == "suppressed"]
         assert held_back.recipients[0].email == "rider1@example.org"
         assert "complained" in (held_back.error or "")
+
+    async def test_who_draws_gets_mail_that_is_leased_with_what_it_says(self, store: Office) -> None:
+        await store.suppress([Suppression(email="rider1@example.org")], "ann")
+        id = (await added(store, *riders(5))).id
+        await started(store, id)
+        assert await store.draw(id, 9, make, "w", LONG) == []
+        await frozen(store, id)
+        first = await store.draw(id, 2, make, "w", LONG)
+        assert states((await seen(store, id))[1]) == {
+            "pending": 4 - len(first),
+            "sending": len(first),
+            "suppressed": 1,
+        }
+        mails = first + await drawn(store, id)
+        emails = {message.id: message.recipients[0].email for message, _ in mails}
+        assert sorted(emails.values()) == [f"rider{n}@example.org" for n in (0, 2, 3, 4)]
+        assert {id: content.variables for id, content in (await store.contents([*emails])).items()} == {
+            message.id: content.variables for message, content in mails
+        }
+        assert (await seen(store, id))[0].ready
+        held = {message.id: message for message in await store.held("w")}
+        assert held == {message.id: message for message, _ in mails}
+        assert all((m.state, m.fence, m.version) == ("sending", 1, 2) for m in held.values())
+        assert await store.claim("v", 9, LONG, lane="bulk", campaign=id) == []
+        await store.settle([said(message, ACCEPTED) for message, _ in mails])
+        assert states((await seen(store, id))[1]) == {"sent": 4, "suppressed": 1}
+        assert (await audit(store)).findings == []
+
+    async def test_nobody_is_drawn_of_one_that_does_not_run(self, store: Office) -> None:
+        id = (await added(store, *riders(3))).id
+        await started(store, id)
+        await frozen(store, id)
+        await store.act(id, "pause", "ann")
+        assert await store.draw(id, 9, make, "w", LONG) == []
+        await store.act(id, "resume", "ann")
+        assert len(await store.draw(id, 9, make, "w", LONG)) == 3
+
+    async def test_many_that_draw_and_enlist_make_one_mail_each_and_the_sum_stays(
+        self, store: Office, other: Office
+    ) -> None:
+        id = (await added(store, *riders(900))).id
+        await started(store, id)
+        await frozen(store, id)
+        working = asyncio.gather(drawn(store, id), enlisted(other, id), drawn(other, id))
+        while not working.done():
+            assert (await seen(store, id))[1].total == 900
+            await asyncio.sleep(0.005)
+        emails = Counter(message.recipients[0].email for message in await messages(store, id))
+        assert len(emails) == emails.total() == 900
+        mails = [message for some in ((await working)[0], (await working)[2]) for message, _ in some]
+        assert (
+            states((await seen(store, id))[1])["sending"]
+            == len({message.id for message in mails})
+            == len(mails)
+        )
+        assert (await seen(store, id))[0].ready
+        assert (await audit(store)).findings == []
 
     async def test_its_mail_is_claimed_for_it_alone_and_only_while_it_runs(self, store: Office) -> None:
         id = await ready(store, 3)

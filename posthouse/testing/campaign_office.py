@@ -11,7 +11,7 @@ from posthouse.mail.message import Message
 from posthouse.mail.outcome import Outcome
 from posthouse.store.base import Draft, Query, Store
 from posthouse.store.catalog import Catalog
-from posthouse.store.catalog.campaigns import Campaigns, Chosen, Slice
+from posthouse.store.catalog.campaigns import Campaigns, Chosen, Mails, Slice
 from posthouse.testing.store_mail import LONG, draft, new_id, said
 
 
@@ -71,6 +71,14 @@ async def frozen(store: Office, id: str) -> int:
     while await store.freeze_kept(id) == "more":
         slices += 1
     return slices
+
+
+async def drawn(store: Office, id: str) -> Mails:
+    """All that is left of its audience, leased."""
+    mails: Mails = []
+    while not (await seen(store, id))[0].ready:
+        mails += await store.draw(id, 100, make, "w", LONG)
+    return mails
 
 
 async def enlisted(store: Office, id: str) -> list[Person]:

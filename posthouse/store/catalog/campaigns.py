@@ -13,6 +13,7 @@ import msgspec
 
 from posthouse.mail.campaign import Act, Campaign, Counts, Person
 from posthouse.mail.lifecycle import State
+from posthouse.mail.message import Content, Message
 from posthouse.mail.outcome import Category
 from posthouse.store.base import Draft
 
@@ -47,6 +48,8 @@ class Retried(msgspec.Struct, frozen=True):
     cursor: str | None
 
 
+Mails = list[tuple[Message, Content]]
+"""Mail, each with what it says."""
 Slice = Literal["more", "done"]
 
 MakeDraft = Callable[[Campaign, Person], Draft]
@@ -102,6 +105,12 @@ class Campaigns(Protocol):
         """Makes messages of up to `limit` of the frozen audience, in the transaction that takes them from it; people on
         the suppression list become messages that are suppressed. After the last it is `ready`. Nothing is made before
         the audience is complete, unless it was canceled."""
+        ...
+
+    async def draw(self, id: str, limit: int, make: MakeDraft, owner: str, lease: float) -> Mails:
+        """The same for who sends them at once: they are leased to `owner` for `lease` seconds, as `claim` does it, and who is
+        suppressed is none of them. Empty where nobody is left, or all that are left are others' at this moment, or the
+        campaign is not running."""
         ...
 
     async def cancel_slice(self, id: str, limit: int) -> Slice:

@@ -1,35 +1,26 @@
-"""The audience of a campaign in the PostgreSQL database: frozen, then made messages of, a slice in each transaction.
+"""The audience of a campaign in the PostgreSQL database is frozen, a slice in each transaction.
 
-Who freezes locks the campaign's row. Who enlists locks the people that it takes and passes over those that others have, so
-any number of processes do so at once; their last statement is that of `save`, which is short and places the messages.
+Who freezes locks the campaign's row.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from posthouse.mail import advance
 from posthouse.mail.campaign import Campaign, Person
 from posthouse.store.campaign import (
-    campaign_of,
-    drafts,
-    gives_people,
     pack_people,
     parts,
-    person_of,
     row_of,
     takes_people,
     unpack_people,
 )
-from posthouse.store.catalog.campaigns import MakeDraft, Slice
+from posthouse.store.catalog.campaigns import Slice
 from posthouse.store.postgres.change import COUNT, columns_of
-from posthouse.store.postgres.connection import NOW, Connection
+from posthouse.store.postgres.connection import Connection
 from posthouse.store.postgres.contacts import keys_after
 from posthouse.store.postgres.kept import locked, rewrite
-from posthouse.store.postgres.save import SAVE, columns
-from posthouse.store.postgres.suppressions import suppressed
-from posthouse.store.tally import AUDIENCE, Tally, campaign_counter
+from posthouse.store.tally import Tally
 
 PART = 5000
 """People that are frozen in one transaction."""
@@ -44,13 +35,6 @@ FORGET_GIVEN = "DELETE FROM given WHERE campaign = $1 AND slice = $2"
 FORGET = "DELETE FROM given WHERE campaign = $1"
 FREEZE = """INSERT INTO audience (campaign, email, address, name, roles, variables)
   SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING"""
-TAKE = f"""
-WITH taken AS (
-  DELETE FROM audience WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM audience WHERE campaign = $1 AND email > $2 ORDER BY email LIMIT $3 FOR UPDATE SKIP LOCKED))
-  RETURNING email, address, name, roles, variables)
-SELECT {NOW} AS at, taken.* FROM taken ORDER BY email"""
-ANY = "SELECT EXISTS (SELECT FROM audience WHERE campaign = $1)"
 
 
 async def give(connection: Connection, id: str, people: Sequence[Person]) -> None:
@@ -85,31 +69,6 @@ async def freeze_kept(connection: Connection, id: str, shard: int) -> Slice:
     return "done"
 
 
-async def enlist(
-    connection: Connection, id: str, limit: int, make: MakeDraft, after: str, shard: int
-) -> str | None:
-    """Makes messages of the next behind the key `after`; the last key, None where there were fewer than `limit`."""
-    row = await connection.fetchrow("SELECT record, completed_at FROM campaigns WHERE id = $1", id)
-    campaign = None if row is None else campaign_of(row["record"], row["completed_at"])
-    if campaign is None or not gives_people(campaign):
-        return None
-    taken = await connection.fetch(TAKE, id, after, limit)
-    if taken:
-        await _save(connection, campaign, taken, make, shard)
-    return taken[-1]["email"] if len(taken) == limit else None
-
-
-async def ready(connection: Connection, id: str) -> bool:
-    """Notes that all of the audience are messages, if that is so."""
-    found = await locked(connection, id)
-    if found is None:
-        return True
-    if not gives_people(found[0]) or await connection.fetchval(ANY, id):
-        return False
-    await rewrite(connection, msgspec.structs.replace(found[0], ready=True))
-    return True
-
-
 async def _freeze_given(connection: Connection, campaign: Campaign, shard: int) -> bool:
     """Whether there were any left."""
     row = await connection.fetchrow(GIVEN, campaign.id)
@@ -129,19 +88,6 @@ async def _freeze_contacts(connection: Connection, campaign: Campaign, shard: in
     await _frozen(connection, campaign.id, _rows(await connection.execute(COPY, campaign.id, keys)), shard)
     await connection.execute(STOP, campaign.id, keys[-1])
     return True
-
-
-async def _save(
-    connection: Connection, campaign: Campaign, taken: Sequence[Any], make: MakeDraft, shard: int
-) -> None:
-    people = [person_of(*row[2:]) for row in taken]
-    at: int = taken[0]["at"]
-    held_back = await suppressed(connection, [row["email"] for row in taken], "bulk", at)
-    new = list(drafts(campaign, people, held_back, make).values())
-    for draft in new:
-        advance.accept(draft.message, at, draft.expire, suppressed=draft.suppressed)
-    beside = {campaign_counter(campaign.id, AUDIENCE): -len(taken)}
-    await connection.fetch(SAVE, *columns(new, at, "", shard, beside))
 
 
 async def _add(connection: Connection, id: str, people: Sequence[Person], shard: int) -> int:

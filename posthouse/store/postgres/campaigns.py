@@ -13,11 +13,12 @@ import msgspec
 from posthouse.mail.campaign import Act, Campaign, Counts, Person, acted, forbids, is_over
 from posthouse.store.base import UnknownCursor
 from posthouse.store.campaign import DONE, campaign_of, created, deed, parts, retried_states, text
-from posthouse.store.catalog.campaigns import Chosen, Impossible, MakeDraft, Retried, Share, Slice
-from posthouse.store.postgres import audience, recipients
+from posthouse.store.catalog.campaigns import Chosen, Impossible, Mails, MakeDraft, Retried, Share, Slice
+from posthouse.store.postgres import audience, enlist, recipients
 from posthouse.store.postgres.access import Access
 from posthouse.store.postgres.change import SHARDS, Tried
 from posthouse.store.postgres.connection import NOW, Connection, Connections
+from posthouse.store.postgres.enlist import Drawing
 from posthouse.store.postgres.kept import KEPT, both, kept, locked, rewrite
 from posthouse.store.postgres.trail import note_act
 
@@ -86,12 +87,25 @@ class PostgresCampaigns(Access):
 
     async def enlist(self, id: str, limit: int, make: MakeDraft) -> Slice:
         after = self._enlisted.pop(id, "")
-        last = await self._connections.transact(audience.enlist, id, limit, make, after, _shard())
+        last = await self._connections.transact(enlist.enlist, id, limit, make, after, _shard())
         if last:
             self._enlisted[id] = last
-        elif not after and await self._connections.transact(audience.ready, id):
+        elif not after and await self._connections.transact(enlist.ready, id):
             return "done"
         return "more"
+
+    async def draw(self, id: str, limit: int, make: MakeDraft, owner: str, lease: float) -> Mails:
+        while True:
+            after, tried = self._enlisted.pop(id, ""), list[Drawing]()
+            drawn = await self._connections.transact(
+                enlist.draw, tried, id, limit, make, owner, lease, after, _shard()
+            )
+            if drawn.last:
+                self._enlisted[id] = drawn.last
+            elif not after:
+                await self._connections.transact(enlist.ready, id)
+            if drawn.mails or not (drawn.last or after):
+                return drawn.mails
 
     async def cancel_slice(self, id: str, limit: int) -> Slice:
         tried: Tried = {}

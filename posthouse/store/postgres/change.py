@@ -28,6 +28,16 @@ holds up no other writer, and one of a few has one row."""
 
 Tried = dict[str, Message]
 
+INTO_SHARES = f"""INSERT INTO shares (campaign, domain, state, category, shard, n, gone)
+  SELECT campaign, domain, state, category, CASE WHEN abs(n) > {OFTEN} THEN {{shard}} ELSE 0 END, n, 0
+  FROM unnest({{spots}}) AS moved (campaign, domain, state, category, n)
+  ORDER BY campaign, domain, state, category
+  ON CONFLICT (campaign, domain, state, category, shard) DO UPDATE SET n = shares.n + excluded.n"""
+INTO_COUNTERS = """INSERT INTO counters (name, bucket, shard, n)
+  SELECT name, bucket, {shard}, n FROM ({sums}) AS added (name, bucket, n) ORDER BY name, bucket
+  ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n"""
+"""What spots_of and columns_of give, added to what is counted."""
+
 _LOCKED = f"""
 WITH clock AS MATERIALIZED (SELECT {NOW} AS at)
 SELECT {NOW} AS at, found.* FROM (SELECT seq, created_at, record FROM messages WHERE {{where}}) AS found"""
@@ -57,27 +67,17 @@ WITH new AS (
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::int[],
     $8::bytea[]) AS new (seq, status, state, due_at, owner, expires_at, losses, record)
 ), into_shares AS (
-  INSERT INTO shares (campaign, domain, state, category, shard, n, gone)
-  SELECT campaign, domain, state, category, CASE WHEN abs(n) > {OFTEN} THEN $9::int ELSE 0 END, n, 0
-  FROM unnest($13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[])
-    AS moved (campaign, domain, state, category, n)
-  ORDER BY campaign, domain, state, category
-  ON CONFLICT (campaign, domain, state, category, shard) DO UPDATE SET n = shares.n + excluded.n
+  {INTO_SHARES.format(shard="$9::int", spots="$13::text[], $14::text[], $15::text[], $16::text[], $17::bigint[]")}
 ), into_counters AS (
-  INSERT INTO counters (name, bucket, shard, n)
-  SELECT name, bucket, $9::int, n FROM unnest($10::text[], $11::bigint[], $12::bigint[]) AS added (name, bucket, n)
-  ORDER BY name, bucket
-  ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n
+  {INTO_COUNTERS.format(shard="$9::int", sums="SELECT * FROM unnest($10::text[], $11::bigint[], $12::bigint[])")}
 )
 UPDATE messages SET status = new.status, state = new.state, due_at = new.due_at, owner = new.owner, expires_at = new.expires_at,
   losses = new.losses, record = new.record
 FROM new WHERE messages.seq = new.seq"""
 
-COUNT = """
-INSERT INTO counters (name, bucket, shard, n)
-SELECT name, bucket, $1::int, n FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS added (name, bucket, n)
-ORDER BY name, bucket
-ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n"""
+COUNT = INTO_COUNTERS.format(
+    shard="$1::int", sums="SELECT * FROM unnest($2::text[], $3::bigint[], $4::bigint[])"
+)
 REOPEN = "UPDATE campaigns SET completed_at = NULL WHERE id = $1 AND completed_at IS NOT NULL"
 HAVE_BODY = "SELECT seq FROM contents WHERE seq = ANY($1::bigint[])"
 KEEP = """
@@ -98,7 +98,7 @@ async def claim(
     shard: int,
 ) -> list[Message]:
     """Leases the oldest that are due, lane by lane, of a campaign or of none."""
-    if await _stands(connection, tried):
+    if await stands(connection, tried):
         return list(tried.values())
     found: list[Any] = []
     for lane in lanes:
@@ -119,7 +119,7 @@ async def claim_ids(
     shard: int,
 ) -> list[Message]:
     """Leases those of `ids` that are due and free."""
-    if await _stands(connection, tried):
+    if await stands(connection, tried):
         return list(tried.values())
     found = await connection.fetch(CLAIM_IDS, 0, limit, list(ids), LONELY)
     return await _lease(connection, tried, found, owner, lease, shard)
@@ -129,7 +129,7 @@ async def take(
     connection: Connection, tried: Tried, query: str, owner: str, limit: int, lease: float, shard: int
 ) -> list[Message]:
     """Leases what LAPSED or EXPIRED finds."""
-    if await _stands(connection, tried):
+    if await stands(connection, tried):
         return list(tried.values())
     found = await connection.fetch(query, 0, limit)
     return await _lease(connection, tried, found, owner, lease, shard)
@@ -149,7 +149,7 @@ async def release(
     connection: Connection, tried: Tried, leases: Sequence[tuple[str, int]], wait: float, shard: int
 ) -> None:
     """Hands back what is still held under these fences."""
-    if await _stands(connection, tried):
+    if await stands(connection, tried):
         return
     at, found = await lock(connection, [id for id, _ in leases])
     held = {(row.message.id, row.message.fence) for row in found if row.message.owner is not None}
@@ -162,7 +162,7 @@ async def settle(
     connection: Connection, tried: Tried, settlements: Sequence[Settlement], shard: int
 ) -> list[Message | None]:
     """Writes outcomes under fences that are still good; of two for one lease the first."""
-    if not await _stands(connection, tried):
+    if not await stands(connection, tried):
         at, found = await lock(connection, [each.id for each in settlements])
         records = {row.message.id: row.message for row in found}
         good = {
@@ -193,7 +193,7 @@ async def keep(connection: Connection, rendered: Sequence[tuple[str, int, Conten
 
 async def retry(connection: Connection, tried: Tried, id: str, expire: float, shard: int) -> Message | None:
     """Makes failed and unknown recipients due again."""
-    if not await _stands(connection, tried):
+    if not await stands(connection, tried):
         at, found = await lock(connection, [id])
         kept = [row["seq"] for row in await connection.fetch(HAVE_BODY, [row.seq for row in found])]
         await change_rows(
@@ -238,7 +238,7 @@ async def change_rows(
         await connection.execute(WRITE, *_columns(found), shard, *columns_of(tally), *spots_of(tally.spots))
 
 
-async def _stands(connection: Connection, tried: Tried) -> bool:
+async def stands(connection: Connection, tried: Tried) -> bool:
     """Whether what an earlier try of the same call wrote was committed."""
     if not tried:
         return False

@@ -6,7 +6,7 @@ gives each message its `seq` and its `created_at`, both growing in the order of 
 is waited for while that row is locked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from posthouse.mail import advance
@@ -78,8 +78,7 @@ WITH given AS (
     SELECT $22::text AS name, created_at - created_at % $23::bigint AS bucket, 1 AS n FROM placed
     UNION ALL SELECT 'failed', failed_at - failed_at % $23, 1 FROM placed WHERE failed_at IS NOT NULL
     UNION ALL SELECT 'state:' || state, 0, 1 FROM placed
-    UNION ALL SELECT '{CAMPAIGN}' || campaign || ':' || state, 0, 1 FROM placed WHERE campaign <> ''
-    UNION ALL SELECT name, 0, n FROM unnest($28::text[], $29::bigint[]) AS beside (name, n)) AS counted
+    UNION ALL SELECT '{CAMPAIGN}' || campaign || ':' || state, 0, 1 FROM placed WHERE campaign <> '') AS counted
   GROUP BY name, bucket ORDER BY name, bucket
   ON CONFLICT (name, bucket, shard) DO UPDATE SET n = counters.n + excluded.n
 )
@@ -114,7 +113,7 @@ async def _save_once(
     for n, draft in new:
         advance.accept(draft.message, at, draft.expire, suppressed=draft.suppressed)
         doubtful[draft.message.id] = n
-    for row in await connection.fetch(SAVE, *columns([draft for _, draft in new], at, channel, shard)):
+    for row in await connection.fetch(SAVE, *_columns([draft for _, draft in new], at, channel, shard)):
         place: int = row["nth"] - 1
         n, draft = new[place]
         draft.message.created_at = row["created_at"]
@@ -152,11 +151,8 @@ def _first_of_each_key(drafts: dict[int, Draft]) -> dict[int, Draft]:
     return {n: drafts[n] for n in firsts.values()}
 
 
-def columns(
-    drafts: Sequence[Draft], at: int, channel: str, shard: int, beside: Mapping[str, int] | None = None
-) -> list[Any]:
-    """The parameters of SAVE. `beside` is added to counters (bucket 0)."""
-    beside = beside or {}
+def _columns(drafts: Sequence[Draft], at: int, channel: str, shard: int) -> list[Any]:
+    """The parameters of SAVE."""
     messages = [draft.message for draft in drafts]
     contents = [encode(draft.content) for draft in drafts]
     keyed = [(draft.message.id, draft.key) for draft in drafts if draft.key]
@@ -190,6 +186,4 @@ def columns(
         " ".join(sorted({m.lane for m in messages if m.due_at == at})) if channel else "",
         [m.failed_at for m in messages],
         [domain_of(m.recipients[0].email) for m in messages],
-        list(beside.keys()),
-        list(beside.values()),
     ]

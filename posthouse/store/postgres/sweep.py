@@ -1,5 +1,8 @@
 """What PostgreSQL forgets, a slice a call, passing over what others have locked: keys past their time, and what providers
 told, and their names for mail, too long ago to matter. And the shards of counters that nobody adds to any more become one.
+
+Besides, tables that have grown many times over since the planner looked are shown to it: a plan that was made for a few rows
+would walk all of a table that a campaign has filled meanwhile, until autovacuum comes by.
 """
 
 from posthouse.mail.message import SECOND
@@ -47,11 +50,17 @@ NAMES = """DELETE FROM provider_names WHERE ctid = ANY (ARRAY(
 """No index leads to old names: one would cost each mail that is sent more than this walk costs all of them."""
 SIZE = "SELECT pg_relation_size('provider_names') / current_setting('block_size')::bigint"
 
+GROWN = """SELECT relname FROM pg_class
+  WHERE oid = ANY ('{messages,contents,recipients,audience,contacts,contact_roles}'::regclass[])
+    AND pg_relation_size(oid) / current_setting('block_size')::bigint > 8 * greatest(relpages, 8)"""
+
 
 async def sweep(connection: Connection, page: int) -> int:
     """See the port. `page` is where the walk over the names has come to; answers where it goes on."""
     for statement in (KEYS, NOTICES, RATES, MERGE):
         await connection.execute(statement)
+    for row in await connection.fetch(GROWN):
+        await connection.execute(f"ANALYZE (SKIP_LOCKED) {row['relname']}")
     oldest = await connection.fetchval(FIRST_SINCE, await connection.fetchval(f"SELECT {_OLD}"))
     await connection.execute(NAMES, f"({page},0)", f"({page + PAGES},0)", oldest)
     further = page + PAGES

@@ -4,11 +4,14 @@ took meanwhile it leaves out.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from posthouse.mail import advance
 from posthouse.mail.campaign import Campaign, Person
+from posthouse.mail.message import Message
+from posthouse.mail.retry import until
 from posthouse.mail.suppression import Suppression
 from posthouse.store.base import Draft
 from posthouse.store.campaign import (
@@ -21,7 +24,7 @@ from posthouse.store.campaign import (
     text,
     unpack_people,
 )
-from posthouse.store.catalog.campaigns import Slice
+from posthouse.store.catalog.campaigns import Mails, Slice
 from posthouse.store.sqlite import messages
 from posthouse.store.sqlite.contacts import keys_after
 from posthouse.store.sqlite.kept import kept, rewrite
@@ -121,14 +124,36 @@ def waiting(
 
 def enlist(connection: Connection, id: str, drafts: Mapping[str, Draft]) -> Slice:
     """Takes these from the audience and saves their mail."""
-    taken = {key for (key,) in connection.execute(TAKE, (id, text(list(drafts)))).fetchall()}
-    messages.save(connection, [draft for key, draft in drafts.items() if key in taken])
-    _count(connection, id, -len(taken))
+    _take(connection, id, drafts, lambda message, at: None)
     found = kept(connection, id)
     if found is None or not gives_people(found[0]) or connection.execute(ANY, (id,)).fetchone():
         return "more"
     rewrite(connection, msgspec.structs.replace(found[0], ready=True))
     return "done"
+
+
+def draw(connection: Connection, id: str, drafts: Mapping[str, Draft], owner: str, lease: float) -> Mails:
+    """The same, each leased to `owner`."""
+    found = kept(connection, id)
+    if found is None or found[0].phase != "running":
+        return []
+
+    def claim(message: Message, at: int) -> None:
+        if message.open:
+            advance.claim(message, owner, until(at, lease))
+
+    taken = _take(connection, id, drafts, claim)
+    return [(draft.message, draft.content) for draft in taken if draft.message.open]
+
+
+def _take(
+    connection: Connection, id: str, drafts: Mapping[str, Draft], then: Callable[[Message, int], None]
+) -> list[Draft]:
+    gone = {key for (key,) in connection.execute(TAKE, (id, text(list(drafts)))).fetchall()}
+    taken = [draft for key, draft in drafts.items() if key in gone]
+    messages.enter(connection, taken, then)
+    _count(connection, id, -len(taken))
+    return taken
 
 
 def _given(campaign: Campaign) -> str:

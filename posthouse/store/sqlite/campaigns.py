@@ -21,7 +21,7 @@ from posthouse.store.campaign import (
     retried_states,
     text,
 )
-from posthouse.store.catalog.campaigns import Chosen, Impossible, MakeDraft, Retried, Share, Slice
+from posthouse.store.catalog.campaigns import Chosen, Impossible, Mails, MakeDraft, Retried, Share, Slice
 from posthouse.store.sqlite import audience, recipients
 from posthouse.store.sqlite.access import Access
 from posthouse.store.sqlite.kept import KEPT, both, kept, rewrite
@@ -98,6 +98,20 @@ class SqliteCampaigns(Access):
         if not gives_people(campaign):
             return "more"
         return await self._write(audience.enlist, id, drafts(campaign, people, suppressed, make))
+
+    async def draw(self, id: str, limit: int, make: MakeDraft, owner: str, lease: float) -> Mails:
+        mails: Mails = []
+        while not mails:
+            found = await self._read(audience.waiting, id, limit)
+            if found is None or found[0].phase != "running" or not found[0].frozen:
+                break
+            campaign, people, suppressed = found
+            if not people:
+                await self._write(audience.enlist, id, {})
+                break
+            made = drafts(campaign, people, suppressed, make)
+            mails = await self._write(audience.draw, id, made, owner, lease)
+        return mails
 
     async def cancel_slice(self, id: str, limit: int) -> Slice:
         return await self._write(recipients.cancel_slice, id, limit)

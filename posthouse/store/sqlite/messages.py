@@ -84,6 +84,17 @@ def save(connection: Connection, drafts: Sequence[Draft]) -> list[Saved]:
     return saved
 
 
+def enter(connection: Connection, drafts: Sequence[Draft], then: Callable[[Message, int], None]) -> None:
+    """Saves drafts without a key, once `then` has done with each, at the time of all, what it wants."""
+    at = now()
+    seq, last = _next_place(connection)
+    for draft in drafts:
+        advance.accept(draft.message, at, draft.expire, after=last, suppressed=draft.suppressed)
+        last = draft.message.created_at
+        then(draft.message, at)
+    _insert(connection, drafts, seq)
+
+
 def claim_due(
     connection: Connection,
     owner: str,
