@@ -13,8 +13,11 @@ import uvloop
 
 from posthouse.app import build_app
 from posthouse.config import read
+from posthouse.delivery.render import Renderer
+from posthouse.mail.unsubscribe import Links
 from posthouse.queue.store import StoreQueue
 from posthouse.roles.api import open_api
+from posthouse.roles.links import Linking, public_url
 from posthouse.server import Server, listen_on
 from posthouse.store.base import Draft, Saved
 from posthouse.store.catalog import ApiKey
@@ -46,7 +49,10 @@ async def serve() -> None:
     settings, _ = read()
     store = Forgetful()
     queue = StoreQueue(store.next_due)
-    api = open_api(settings, cast(Any, store), cast(Any, store), SuppressionList(), queue, _ready)
+    linking = Linking(Links(public_url(settings), b""), [])
+    api = open_api(
+        settings, *[cast(Any, store)] * 3, SuppressionList(), linking, queue, Renderer(None), _ready
+    )
     await api.gate.keys.start()
     listener = listen_on("127.0.0.1", 0)
     async with contextlib.AsyncExitStack() as stack:

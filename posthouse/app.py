@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from posthouse.feedback.base import Hook
 from posthouse.feedback.receive import webhook_route
+from posthouse.feedback.unsubscribe import unsubscribe_routes
 from posthouse.mail.message import Message
 from posthouse.mail.retry import Policy
 from posthouse.store.base import Reads, Store
@@ -33,6 +34,7 @@ from posthouse.submission.request import SendRequest
 from posthouse.submission.send import SEND, SendReply, send_email
 from posthouse.submission.templates.routes import template_routes
 from posthouse.submission.templates.shelf import Shelf
+from posthouse.suppressed import SuppressionList
 
 UNMATCHED = "unmatched"
 """What counts as the route of a path that is not there."""
@@ -42,7 +44,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     """What the api role is made of. `expire` is how many seconds a mail lives on after a retry; `now` gives
     microseconds since 1970; `policy` is the workers'; `hint` tells the workers of mail that is due; `reads` is
     where lists are read, if not from the store; `bulk` is None where the store keeps no campaigns; `shelf` has the templates
-    of the catalog, and `pin` finds the one that a mail names."""
+    of the catalog, and `pin` finds the one that a mail names; `suppressed` is the suppression list, `link_keys` open the
+    links by which people unsubscribe."""
 
     store: Store
     accept: Accept
@@ -59,6 +62,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     bulk: Bulk | None = None
     shelf: Shelf
     pin: Pin | None = None
+    suppressed: SuppressionList
+    link_keys: Sequence[bytes] = ()
     reads: Reads | None = None
 
 
@@ -134,6 +139,7 @@ def routes(api: Api) -> list[Route]:
         ),
         *bulk_routes(api.bulk, api.reads or api.store),
         *template_routes(api.shelf),
+        *unsubscribe_routes(api.suppressed, api.link_keys),
         *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
     ]
 

@@ -25,6 +25,14 @@ PREFIX = "POSTHOUSE_"
 FILE = "posthouse.toml"
 HIDDEN = "***"
 """What is shown of a secret."""
+SECRET = 32
+"""Characters of a word of POSTHOUSE_SECRET, at least."""
+PUBLIC = 300
+"""Characters of POSTHOUSE_PUBLIC_URL, at most."""
+
+_PUBLIC = re.compile(
+    rf"(?=.{{1,{PUBLIC}}}$)https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{{1,5}})?(/[A-Za-z0-9._~/-]*)?"
+)
 
 Seconds = Annotated[float, "seconds"]
 Age = Annotated[float | None, "seconds"]
@@ -49,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     return_path: str | None = None  # envelope sender; default the mail's own From
     templates: Path | None = None  # folder of templates; none = mail brings what it says
     store: str = "sqlite:///posthouse.db"  # where the record lives
-    catalog: str | None = None  # where API keys are kept; default the store, or SQLite where it keeps none
+    catalog: str | None = None  # API keys, suppression list; default the store, or SQLite where it keeps none
     replica: str | None = None  # a read replica of a PostgreSQL store, for lists; none = the store itself
     queue: str = "store:"  # how work reaches workers
     transport: str = "inbox:"  # how mail leaves; several URLs, separated by spaces, are tried in order
@@ -57,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwks_url: str | None = None  # where the keys of the tokens' issuer are; none = no tokens
     jwt_audience: str | None = None  # what a token must be for
     jwt_issuer: str | None = None  # who must have made it
+    secret: Secret = None  # what tokens that leave the house are made with; several with spaces between
+    public_url: str | None = None  # where people reach us, for links in mail; none = http://HOST:PORT
     webhook_secret: Secret = None  # what /webhooks/generic is signed with; several with spaces between
     rate_limit: Rate = (600, 60.0)  # requests per key, as 600/minute, or off
     max_body: Size = 40_000_000  # largest request
@@ -193,6 +203,7 @@ def _beyond(values: Mapping[str, Any]) -> list[str]:
     if key is not None and len(key) < 16:
         problems.append(f"{PREFIX}API_KEY: is shorter than 16 characters")
     problems += _tokens(values)
+    problems += _links(values)
     for name in ("attempts", "lease", "republish", "concurrency", "jobs"):
         if name in values and values[name] <= 0:
             problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
@@ -218,6 +229,20 @@ def _tokens(values: Mapping[str, Any]) -> list[str]:
     return problems + [f"{PREFIX}{name.upper()}: is needed with {PREFIX}JWKS_URL" for name in missing]
 
 
+def _links(values: Mapping[str, Any]) -> list[str]:
+    """What links in mail are made with: a secret that nobody guesses, and an address that a header can hold."""
+    problems: list[str] = []
+    words = (values.get("secret") or "").split()
+    if "secret" in values and (not words or any(len(word) < SECRET for word in words)):
+        problems.append(f"{PREFIX}SECRET: has a word that is shorter than {SECRET} characters, or none")
+    url = values.get("public_url")
+    if url is not None and not _PUBLIC.fullmatch(url):
+        problems.append(
+            f"{PREFIX}PUBLIC_URL: must be an http or https URL of {PUBLIC} characters at most, without ? and #"
+        )
+    return problems
+
+
 def _trustworthy(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -226,10 +251,11 @@ def _trustworthy(url: str) -> bool:
         return False
     if not host or parts.username is not None or re.search(r"[\x00-\x20\x7f]", url):
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _loopback(host))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

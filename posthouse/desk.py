@@ -23,6 +23,7 @@ from posthouse.delivery.render import Renderer
 from posthouse.queue.registry import open_queue
 from posthouse.roles.api import open_api
 from posthouse.roles.bulk import open_bulk
+from posthouse.roles.links import open_links
 from posthouse.roles.opened import opened_catalog, opened_store
 from posthouse.suppressed import SuppressionList
 
@@ -74,7 +75,8 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
     key = secrets.token_urlsafe(32)
     settings = msgspec.structs.replace(settings, api_key=key, rate_limit=None)
     async with opened_store(settings) as store, opened_catalog(settings, store) as catalog:
-        queue, renderer = open_queue("store:", store.next_due), Renderer(None)
+        linking = await open_links(settings, catalog)
+        queue, renderer = open_queue("store:", store.next_due), Renderer(None, linking.links)
         bulk, suppressed = open_bulk(settings, store, catalog, queue), SuppressionList(catalog)
         api = open_api(
             settings,
@@ -82,6 +84,7 @@ async def on_store(settings: Settings) -> AsyncGenerator[Desk]:
             store,
             catalog,
             suppressed,
+            linking,
             queue,
             renderer,
             _always_ready,

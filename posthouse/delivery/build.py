@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import msgspec
 
 from posthouse.delivery.apart import Apart, Away
+from posthouse.delivery.builder import Writing
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.mail.message import Content, Message
 from posthouse.mail.outcome import Outcome
+from posthouse.mail.unsubscribe import Links
 
 WORTH = 8
 """Mails from which on a chunk is worth the way to the other process."""
@@ -30,9 +32,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Builder:
-    """Call `stop` in the end; it starts by itself."""
+    """Makes links with `links`, if given. Call `stop` in the end; it starts by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: Links | None = None) -> None:
+        self._links = links
         self._apart = Apart("posthouse.delivery.builder")
         self._ready = False
         self._starting: asyncio.Task[None] | None = None
@@ -51,7 +54,7 @@ class Builder:
 
     async def build(self, mails: Sequence[Mail]) -> list[Written]:
         """What became of each, in order; raises Away: write them here."""
-        written = _ANSWER.decode(await self._apart.ask(_encode(mails), ANSWER))
+        written = _ANSWER.decode(await self._apart.ask(_encode(Writing(mails, self._links)), ANSWER))
         if len(written) != len(mails):
             raise Away
         return written
@@ -66,7 +69,7 @@ class Builder:
         self._ready = False
         try:
             await self._apart.start()
-            await self._apart.ask(_encode([]), ANSWER)
+            await self._apart.ask(_encode(Writing([])), ANSWER)
             self._ready = True
         except Away:
             self._apart.end("it ended at its start")

@@ -29,6 +29,7 @@ from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.outcome import not_begun
 from posthouse.mail.retry import Policy
 from posthouse.mail.status import is_of_an_attempt
+from posthouse.mail.unsubscribe import Links
 from posthouse.queue.base import Taken
 from posthouse.store.base import Store
 from posthouse.store.catalog.campaigns import Mails
@@ -45,8 +46,8 @@ Over = Callable[[Attempt, Settlement], None]
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`owner` names this process in leases; `lease` and `grace` are seconds; `return_path` is the
-    envelope sender of all mail, where it is not to be each mail's own; `templates` is their folder; `keep_bodies` and
-    `keep_records` are seconds, None for ever."""
+    envelope sender of all mail, where it is not to be each mail's own; `templates` is their folder; `links` makes those by
+    which people unsubscribe; `keep_bodies` and `keep_records` are seconds, None for ever."""
 
     owner: str
     state_dir: Path
@@ -54,6 +55,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 25.0
     return_path: str | None = None
     templates: Path | None = None
+    links: Links | None = None
     keep_bodies: float | None = None
     keep_records: float | None = None
 
@@ -99,6 +101,7 @@ class Hands:
             manner,
             suppressed,
             find,
+            options.links,
         )
         self._handed_over = self._pace = 0
         self._lonely: Attempt | None = None

@@ -29,6 +29,7 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.template import Made, is_rendered
+from posthouse.mail.unsubscribe import Links, link_of
 from posthouse.store.base import Store
 from posthouse.suppressed import SuppressionList
 from posthouse.templates import TemplateFolder
@@ -62,7 +63,8 @@ NOWHERE = Outcome(
 
 class Loader:
     """`choose` gives the breaker of a usable transport or None; `give_back` takes what cannot go now, with why;
-    `templates` is their folder, if there is one; `find` finds those of the catalog, if there is one."""
+    `templates` is their folder, if there is one; `find` finds those of the catalog, if there is one; `suppressed` knows
+    whom no mail must go to; `links` makes the links by which people unsubscribe."""
 
     def __init__(
         self,
@@ -74,18 +76,19 @@ class Loader:
         manner: Manner | None = None,
         suppressed: SuppressionList | None = None,
         find: FindMade | None = None,
+        links: Links | None = None,
     ) -> None:
-        self._suppressed = suppressed or SuppressionList()
+        self._suppressed, self._links = suppressed or SuppressionList(), links
         self._store, self._choose, self._give_back, self._return_path = store, choose, give_back, return_path
         self._waiting: tuple[deque[Attempt], deque[Attempt]] = (deque(), deque())
         self._changed = asyncio.Event()
         self._loaded = 0
         self._threads = asyncio.Semaphore(2)
-        self._builder = Builder()
-        self._renderer = Renderer(templates)
+        self._builder = Builder(links)
+        self._renderer = Renderer(templates, links)
         self._folder = None if templates is None else TemplateFolder(templates)
         self._find = find and versions_of(find)
-        self._merger = Merger(manner or _no_campaigns)
+        self._merger = Merger(manner or _no_campaigns, links)
         self._ahead = asyncio.Semaphore(AHEAD)
         self._building: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -301,7 +304,7 @@ class Loader:
         built: list[Attempt] = []
         turn = elapsed_clock()
         for attempt, content in mails:
-            if self._written(attempt, content, write_or_refuse(attempt.message, content)):
+            if self._written(attempt, content, self._write(attempt, content)):
                 built.append(attempt)
             if elapsed_clock() - turn > BUILD_TURN:
                 self._send(built)
@@ -311,9 +314,13 @@ class Loader:
 
     async def _build_large(self, attempt: Attempt, content: Content) -> None:
         async with self._threads:
-            data = await asyncio.to_thread(write_or_refuse, attempt.message, content)
+            data = await asyncio.to_thread(self._write, attempt, content)
         if self._written(attempt, content, data):
             self._send([attempt])
+
+    def _write(self, attempt: Attempt, content: Content) -> bytes | Outcome:
+        link = link_of(self._links, attempt.message, content)
+        return write_or_refuse(attempt.message, content, link)
 
     def _written(self, attempt: Attempt, content: Content, data: bytes | Outcome) -> bool:
         if isinstance(data, Outcome):

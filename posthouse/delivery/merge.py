@@ -13,6 +13,7 @@ from posthouse.delivery.render import Renderer
 from posthouse.delivery.renderer import Order
 from posthouse.mail.message import Message
 from posthouse.mail.outcome import refused
+from posthouse.mail.unsubscribe import Links
 
 FIRST = 8
 """Mails of the first piece, of whose templates nothing is known."""
@@ -26,11 +27,11 @@ GONE = refused("its template is not there any more")
 
 
 class Merger:
-    """Call `stop` in the end; it starts by itself."""
+    """Makes links with `links`, if given. Call `stop` in the end; it starts by itself."""
 
-    def __init__(self, manner: Manner) -> None:
+    def __init__(self, manner: Manner, links: Links | None = None) -> None:
         self._manner = manner
-        self._renderer = Renderer(None)
+        self._renderer = Renderer(None, links)
         self._piece = FIRST
 
     async def merge(self, campaign: str, mails: Sequence[Mail]) -> AsyncGenerator[list[Written]]:
@@ -59,6 +60,7 @@ def _bare(message: Message) -> Message:
     return Message(
         id=message.id,
         message_id=message.message_id,
+        lane=message.lane,
         created_at=message.created_at,
         scheduled_at=message.scheduled_at,
         recipients=[],

@@ -16,6 +16,7 @@ from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.renderer import Built, Order, Orders, Press, Pressed
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.template import BadTemplate, Made, Source
+from posthouse.mail.unsubscribe import Links
 
 ANSWER = 10.0
 """Seconds after which a process that does not answer is ended: far more than what a mail may compute."""
@@ -34,10 +35,11 @@ _TOO_LONG = refused(f"the template takes more than {ANSWER:g} s to render")
 
 
 class Renderer:
-    """Renders from the templates it is given, and from those in `folder` if there is one. Call `stop` in the end; it starts
-    by itself."""
+    """Renders from the templates it is given, and from those in `folder` if there is one; makes links with `links`, if
+    given. Call `stop` in the end; it starts by itself."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, links: Links | None = None) -> None:
+        self._links = links
         self._apart = Apart("posthouse.delivery.renderer", [] if folder is None else [str(folder)])
         self._turn = asyncio.Lock()
         self._not_before = 0.0
@@ -97,4 +99,4 @@ class Renderer:
         return self._apart.stands
 
     async def _ask(self, mails: Sequence[Order], templates: Sequence[Made]) -> list[Built]:
-        return _BUILT.decode(await self._apart.ask(_encode(Orders(mails, templates)), ANSWER))
+        return _BUILT.decode(await self._apart.ask(_encode(Orders(mails, templates, self._links)), ANSWER))

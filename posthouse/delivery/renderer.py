@@ -23,6 +23,7 @@ from posthouse.mail.message import Content, Message
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.press import press
 from posthouse.mail.template import BadTemplate, Made, Source, render
+from posthouse.mail.unsubscribe import LIST, Links
 from posthouse.templates import TemplateFolder
 
 CPU = 2.0
@@ -46,10 +47,12 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Orders(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """A request: mails and their templates, each of them once. The answer is a list of Built, in the same order."""
+    """A request: mails, their templates, each of them once, and what the links in them are made with. The answer is a list
+    of Built, in the same order."""
 
     mails: Sequence[Order]
     templates: Sequence[Made] = ()
+    links: Links | None = None
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ def answer(request: bytes | bytearray, find: Find | None) -> bytes:
     asked = _REQUEST.decode(request)
     if isinstance(asked, Press):
         return msgspec.msgpack.encode(press_or_refuse(asked.source))
-    return msgspec.msgpack.encode([render_and_write(order, asked.templates, find) for order in asked.mails])
+    return msgspec.msgpack.encode([render_and_write(order, asked, find) for order in asked.mails])
 
 
 def press_or_refuse(source: Source) -> Pressed:
@@ -93,15 +96,17 @@ def press_or_refuse(source: Source) -> Pressed:
         return Pressed(None, "it is too deep or too large")
 
 
-def render_and_write(order: Order, templates: Sequence[Made], find: Find | None) -> Built:
-    """Renders one mail; refused with the reason, or tried again where the fault is ours."""
+def render_and_write(order: Order, asked: Orders, find: Find | None) -> Built:
+    """Renders one mail of a request; refused with the reason, or tried again where the fault is ours."""
     message = order.message
     if order.template is None and find is None:
         return Built(None, NO_FOLDER)
     try:
         with _bounded():
-            rendered = render(message, order.content, _template_of(order, templates, find))
-            return Built(rendered if order.kept else None, write_or_refuse(message, rendered))
+            link = asked.links and asked.links.of(order.content)
+            rendered = render(message, order.content, _template_of(order, asked.templates, find), link)
+            data = write_or_refuse(message, rendered, link if message.lane == LIST else None)
+            return Built(rendered if order.kept else None, data)
     except MailError as error:
         return Built(None, refused(error.text))
     except MemoryError:

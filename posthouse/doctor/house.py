@@ -1,17 +1,20 @@
 """What the doctor can say of the record, the queue and the ways out: it opens each as a house would."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from posthouse.check import Check, Examined, examine_folder
-from posthouse.config import BadSettings, Settings
+from posthouse.config import BadSettings, Settings, is_loopback
 from posthouse.mail.errors import StoreAway, TransportAway
 from posthouse.mail.message import SECOND, Lane
 from posthouse.queue.base import QueueAway
 from posthouse.queue.registry import open_queue
-from posthouse.roles.opened import opened_store
+from posthouse.roles.links import public_url
+from posthouse.roles.opened import local_catalog, opened_store
 from posthouse.store.base import Query, Store, StoreUnfit
 from posthouse.store.migrate import SchemaMismatch
 from posthouse.store.registry import is_embedded, sqlite_path
@@ -109,6 +112,33 @@ async def _queue(settings: Settings, store: Store) -> Check:
         advice = "check POSTHOUSE_QUEUE and its server; meanwhile mail is found through the store, about a second later"
         return Check("queue", "fail", f"it does not answer: {error}", advice)
     return Check("queue", "ok", f"it answers; {sum(depth.values())} hints wait")
+
+
+def examine_links(settings: Settings) -> list[Check]:
+    """Where the links in bulk mail lead, where any leaves the house."""
+    if settings.transport.split() == ["inbox:"]:
+        return []
+    url = public_url(settings)
+    parts, found = urlsplit(url), list[Check]()
+    advice = "set POSTHOUSE_PUBLIC_URL to the https address at which people reach this server"
+    if is_loopback(parts.hostname or ""):
+        found.append(
+            Check("links", "warn", f"bulk mail has links to {url}, which nobody else reaches", advice)
+        )
+    elif parts.scheme != "https":
+        text = f"bulk mail has links to {url}: without https no mail program offers one click (RFC 8058)"
+        found.append(Check("links", "warn", text, advice))
+    with contextlib.suppress(BadSettings):  # told of with the store
+        found += _own_secret(settings)
+    return found or [Check("links", "ok", f"people unsubscribe at {url}/u/…")]
+
+
+def _own_secret(settings: Settings) -> list[Check]:
+    if settings.secret is None and local_catalog(settings) is not None:
+        text = "this machine makes links with a secret of its own, so no other one knows them"
+        advice = "set POSTHOUSE_SECRET, the same everywhere, or POSTHOUSE_CATALOG=postgresql://…"
+        return [Check("links", "warn", text, advice)]
+    return []
 
 
 async def examine_transport(transport: Transport) -> list[Check]:

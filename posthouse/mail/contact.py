@@ -24,7 +24,7 @@ MAX_ATTRIBUTE = 64
 """Characters of an attribute's name."""
 MAX_WORDS = 500
 """Characters of each of the words about a consent."""
-TAKEN = frozenset(("email", "name", "userName", "roles"))
+TAKEN = frozenset(("email", "name", "userName", "roles", "unsubscribeUrl"))
 """What a template knows of everybody: no names of attributes."""
 
 How = Literal["update", "add-roles", "replace"]

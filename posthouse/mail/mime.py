@@ -24,6 +24,7 @@ from posthouse.mail.mime_field import (
 )
 from posthouse.mail.mime_part import Part, attachment_faults, attachment_part, multipart, text_part
 from posthouse.mail.plain import text_of
+from posthouse.mail.unsubscribe import fields as unsubscribe_fields
 
 MAX_SUBJECT = 998
 """Characters of a subject."""
@@ -36,12 +37,13 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _C0 = tuple(chr(code) for code in range(32) if chr(code) not in "\t\r\n")
 
 
-def write(message: Message, content: Content) -> bytes:
-    """The whole mail, ending with CRLF, not dot-stuffed. `content` is rendered: its html or text is there.
+def write(message: Message, content: Content, unsubscribe: str | None = None) -> bytes:
+    """The whole mail, ending with CRLF, not dot-stuffed. `content` is rendered: its html or text is there. `unsubscribe`
+    is the link by which whoever gets it leaves the list (mail.unsubscribe).
 
     Raises BadContent (or BadAddress) for what `check` would have named."""
     try:
-        head = _head(message, content)
+        head = _head(message, content, unsubscribe)
         headers, body = _body(content, "=_" + blake2b(message.id.encode(), digest_size=12).hexdigest())
     except UnicodeEncodeError:
         raise BadContent("the text holds half of a surrogate pair: it is not valid Unicode") from None
@@ -74,7 +76,7 @@ def check_text(content: Content) -> Iterator[tuple[str, str]]:
             yield f"/{field}", "it holds half of a surrogate pair: it is not valid Unicode"
 
 
-def _head(message: Message, content: Content) -> str:
+def _head(message: Message, content: Content, unsubscribe: str | None) -> str:
     when = message.created_at if message.scheduled_at is None else message.scheduled_at
     fields = [_date_field(when // SECOND), sender_field("From", content.sender)]
     if content.to:
@@ -87,6 +89,8 @@ def _head(message: Message, content: Content) -> str:
         fields.append(mailboxes_field("Reply-To", content.reply_to))
     fields.append(text_field("Subject", content.subject))
     fields.append(f"Message-ID: <{_bare_message_id(message.message_id)}>\r\n")
+    if unsubscribe is not None:
+        fields.append(unsubscribe_fields(unsubscribe, content))
     for name, value in content.headers.items():
         check_header(name, value)
         fields.append(text_field(name, value) if is_text(name) else structured_field(name, value))

@@ -22,8 +22,8 @@ from posthouse.mail.mime import check_text
 
 FILES = {"subject": "subject.txt", "html": "body.html", "mjml": "body.mjml", "text": "body.txt"}
 """Where each part of a template lies. MJML is looked at only where there is no html."""
-BUILT_IN = ("email", "name", "userName", "roles")
-"""Variables that are always there."""
+BUILT_IN = ("email", "name", "userName", "roles", "unsubscribeUrl")
+"""Variables that are always there; the last one in mail to one person."""
 MOST = 2_000_000
 """Characters that one template may give."""
 
@@ -65,9 +65,10 @@ def is_rendered(content: Content) -> bool:
     return content.template is None or content.html is not None or content.text is not None
 
 
-def render(message: Message, content: Content, made: Made) -> Content:
-    """The content with what the template gives; a subject of its own stays. Raises BadTemplate."""
-    known = environment(False).globals | variables(message, content, made.defaults)
+def render(message: Message, content: Content, made: Made, unsubscribe: str | None = None) -> Content:
+    """The content with what the template gives; a subject of its own stays. `unsubscribe` is the link of whoever gets it
+    (mail.unsubscribe). Raises BadTemplate."""
+    known = environment(False).globals | variables(message, content, made.defaults, unsubscribe)
     room = _Room()
     parts = _compiled(made.subject, made.html, None if made.derived else made.text)
     filled = {name: part.fill(known, room) for name, part in parts.items()}
@@ -81,7 +82,9 @@ def render(message: Message, content: Content, made: Made) -> Content:
     return rendered
 
 
-def variables(message: Message, content: Content, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def variables(
+    message: Message, content: Content, defaults: Mapping[str, Any], unsubscribe: str | None = None
+) -> dict[str, Any]:
     """What a template may name: what is known of the first recipient, above that the message's own. The template's
     `defaults` lie beneath both, and stand in for a name that is not known."""
     first = next(iter((*content.to, *content.cc, *content.bcc)), None)
@@ -91,6 +94,8 @@ def variables(message: Message, content: Content, defaults: Mapping[str, Any]) -
     if name:
         known["name"] = name
     known["userName"] = name or email.rpartition("@")[0]
+    if unsubscribe is not None:
+        known["unsubscribeUrl"] = unsubscribe
     return known | content.variables
 
 

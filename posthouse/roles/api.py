@@ -18,6 +18,7 @@ from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import accept_times, watch_routes
 from posthouse.queue.base import Queue
 from posthouse.roles.bulk import open_bulk
+from posthouse.roles.links import Linking
 from posthouse.roles.opened import opened_reads
 from posthouse.roles.templates import open_pin, open_shelf
 from posthouse.roles.work import new_id, owner, retry_policy, rules
@@ -51,6 +52,7 @@ async def serve_app(
     record: Store,
     catalog: Catalog,
     suppressed: SuppressionList,
+    linking: Linking,
     queue: Queue,
     watching: Watching,
     stopping: asyncio.Event,
@@ -63,10 +65,10 @@ async def serve_app(
         await first_key(settings, catalog, tell)
     reads = await stack.enter_async_context(opened_reads(settings, store)) if "api" in roles else store
     bulk = open_bulk(settings, record, catalog, queue, stopping)
-    renderer = Renderer(None)
+    renderer = Renderer(None, linking.links)
     stack.callback(renderer.stop)
     api = open_api(
-        settings, store, record, catalog, suppressed, queue, renderer, missing, watching, reads, bulk
+        settings, store, record, catalog, suppressed, linking, queue, renderer, missing, watching, reads, bulk
     )
     await api.gate.keys.start()
     stack.push_async_callback(api.gate.keys.stop)
@@ -82,6 +84,7 @@ def open_api(
     record: Store,
     catalog: Catalog,
     suppressed: SuppressionList,
+    linking: Linking,
     queue: Queue,
     renderer: Renderer,
     ready: Ready,
@@ -112,6 +115,8 @@ def open_api(
         bulk=bulk,
         shelf=open_shelf(settings, record, catalog, accept, renderer),
         pin=open_pin(settings, catalog),
+        suppressed=suppressed,
+        link_keys=linking.keys,
     )
 
 

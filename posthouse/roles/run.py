@@ -17,6 +17,7 @@ from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
 from posthouse.roles.campaigns import finder, open_campaigns
+from posthouse.roles.links import DEFAULT_PORT, open_links
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.templates import open_pin
@@ -26,7 +27,6 @@ from posthouse.store.base import Wakes
 from posthouse.suppressed import SuppressionList
 
 ROLES = ("api", "worker", "records")
-DEFAULT_PORT = 8025
 
 
 def all_roles(settings: Settings) -> tuple[str, ...]:
@@ -61,6 +61,8 @@ async def run(
         suppressed = SuppressionList(catalog)
         await suppressed.start()
         stack.push_async_callback(suppressed.stop)
+        at = listener.getsockname()[1] if listener is not None and "api" in roles else None
+        linking = await open_links(settings, catalog, at)
         meters = Meters()
         store = watch_store(record, meters)
         with named():
@@ -72,7 +74,7 @@ async def run(
         if "worker" in roles:
             bulk = open_campaigns(settings, record, store)
             times, find = attempt_times(meters), finder(catalog)
-            worker = open_worker(settings, store, suppressed, queue, times, bulk, find)
+            worker = open_worker(settings, store, suppressed, linking.links, queue, times, bulk, find)
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""
@@ -84,7 +86,18 @@ async def run(
         if listener is not None:
             watching = watching_of(meters, store, queue, worker)
             app = await serve_app(
-                settings, roles, store, record, catalog, suppressed, queue, watching, stopping, stack, tell
+                settings,
+                roles,
+                store,
+                record,
+                catalog,
+                suppressed,
+                linking,
+                queue,
+                watching,
+                stopping,
+                stack,
+                tell,
             )
             server = Server(app, listener)
             await server.start()

@@ -16,6 +16,7 @@ from posthouse.mail.address import parse_mailbox
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.identity import id_maker
 from posthouse.mail.retry import Policy
+from posthouse.mail.unsubscribe import Links
 from posthouse.metrics.watch import AttemptOver
 from posthouse.queue.base import Queue, Statuses
 from posthouse.queue.registry import Listen, open_queue
@@ -64,6 +65,7 @@ def open_worker(
     settings: Settings,
     store: Store,
     suppressed: SuppressionList,
+    links: Links,
     queue: Queue,
     over: AttemptOver,
     bulk: Bulk | None = None,
@@ -78,6 +80,7 @@ def open_worker(
         grace=settings.grace,
         return_path=settings.return_path,
         templates=settings.templates,
+        links=links,
         keep_bodies=settings.keep_bodies,
         keep_records=settings.keep_records,
     )

@@ -4,7 +4,8 @@ Order (DESIGN §6): auth 401/403 → rate limit 429 → size 413 → content typ
 (405) and a path that is not there (404) are answered to anybody: the table of routes is no secret.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -25,13 +26,15 @@ RETRY_AFTER = b"5"
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A request that may be answered. Header names are lower case; the body is empty where the route takes none."""
+    """A request that may be answered. Header names are lower case; the body is empty where the route takes none, or takes
+    it in `chunks`, which raise Problem and Disconnected."""
 
     key: ApiKey
     path: Mapping[str, str]
     query: bytes
     headers: Mapping[bytes, bytes]
     body: bytes
+    chunks: AsyncIterator[bytes] | None = None
 
 
 NOBODY = ApiKey(id="", name="", digest=b"", scopes=())
@@ -40,9 +43,20 @@ NOBODY = ApiKey(id="", name="", digest=b"", scopes=())
 Handler = Callable[[Call], Awaitable[Answer]]
 
 
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that is not JSON: of one of these `media`, of at most `most` bytes if that is less than any body may have. A
+    `streamed` one is handed on as it comes. `schema` (JSON Schema) and `example` are for the reference."""
+
+    media: tuple[str, ...]
+    schema: Mapping[str, Any]
+    example: Any = None
+    most: int | None = None
+    streamed: bool = False
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the API: a line of the table in app. `request` is the Struct of its JSON body, if it takes one.
-    Without a `scope` there is no key and no limit: the handler has other means to tell who calls."""
+    """One call of the API: a line of the table in app. `request` is the Struct of its JSON body, if it takes one, `upload`
+    tells of another. Without a `scope` there is no key and no limit: the handler has other means to tell who calls."""
 
     method: str
     path: str
@@ -50,6 +64,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     handler: Handler
     doc: Doc
     request: type[msgspec.Struct] | None = None
+    upload: Upload | None = None
 
 
 class OpenRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +111,7 @@ class Endpoint:
         except Disconnected:
             return
         except Exception:
-            structlog.get_logger().exception("request failed", method=method, path=scope["path"][:200])
+            structlog.get_logger().exception("request failed", method=method, path=self._shown(scope))
             reply = Problem(
                 "internal", "It was logged. Nothing was accepted unless you were told so."
             ).answer()
@@ -122,14 +137,23 @@ class Endpoint:
                 raise exceeded(taken.wait)
         place = Place(self._gate.room)
         try:
-            body = b""
+            body, chunks = b"", None
             if route.request is not None:
                 body = await read_body(headers, receive, self._gate.max_body, place)
+            elif route.upload is not None:
+                chunks = _opened(headers, receive, self._gate.max_body, route.upload)
+                if not route.upload.streamed:
+                    body = b"".join([chunk async for chunk in chunks])
             return await route.handler(
-                Call(key, scope.get("path_params", {}), scope["query_string"], headers, body)
+                Call(key, scope.get("path_params", {}), scope["query_string"], headers, body, chunks)
             )
         finally:
             place.leave()
+
+    def _shown(self, scope: Scope) -> str:
+        """The path for a log: what stands in one that needs no key may be a secret."""
+        route = self._routes.get(scope["method"])
+        return route.path if route is not None and route.scope is None else scope["path"][:200]
 
     def _no_method(self, method: str) -> Answer:
         if method == "OPTIONS":
@@ -180,6 +204,36 @@ async def _read(receive: Receive, most: int, place: Place) -> bytes:
             return b"".join(chunks)
 
 
+def _opened(
+    headers: Mapping[bytes, bytes], receive: Receive, max_body: int, upload: Upload
+) -> AsyncIterator[bytes]:
+    """A body that is not JSON, in chunks, if it is of the right kind and not too large. Raises Problem."""
+    most = max_body if upload.most is None else min(upload.most, max_body)
+    length = headers.get(b"content-length")
+    if length is not None and (len(length) > 15 or int(length) > most):
+        raise _too_large(most)
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
+    if kind not in upload.media:
+        raise Problem("unsupported-media-type", f"Send {' or '.join(upload.media)}.")
+    _check_encoding(headers)
+    return _chunks(receive, most)
+
+
+async def _chunks(receive: Receive, most: int) -> AsyncIterator[bytes]:
+    room = most
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = event.get("body", b"")
+        room -= len(chunk)
+        if room < 0:
+            raise _too_large(most)
+        yield chunk
+        if not event.get("more_body"):
+            return
+
+
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
     given = headers.get(b"content-type", b"")
     if given != b"application/json":
@@ -187,6 +241,10 @@ def _check_type(headers: Mapping[bytes, bytes]) -> None:
         charset = parameters.replace(b" ", b"").replace(b'"', b"")
         if kind.strip() != b"application/json" or charset not in (b"", b"charset=utf-8", b"charset=utf8"):
             raise Problem("unsupported-media-type", "Send application/json in UTF-8.")
+    _check_encoding(headers)
+
+
+def _check_encoding(headers: Mapping[bytes, bytes]) -> None:
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise Problem("unsupported-media-type", "Send the body without a content encoding.")
 

@@ -80,7 +80,9 @@ KINDS: dict[Kind, Known] = {
     ),
     "too-large": Known(413, "The request is too large", "The body, or the text in it, is over the limit."),
     "unsupported-media-type": Known(
-        415, "The content type is not supported", "Send application/json in UTF-8, not compressed."
+        415,
+        "The content type is not supported",
+        "Send what the call takes (JSON, if nothing else is said), not compressed.",
     ),
     "idempotency-key-reused": Known(
         422, "The Idempotency-Key belongs to another request", "Another content had this key first."

@@ -22,6 +22,7 @@ from posthouse.mail.identity import id_maker
 from posthouse.mail.message import Mailbox, Message
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.retry import Decision
+from posthouse.mail.unsubscribe import Links, key_of
 from posthouse.queue.store import StoreQueue
 from posthouse.roles.templates import open_shelf
 from posthouse.store.catalog.contacts import Headcount
@@ -38,6 +39,8 @@ from posthouse.submission.times import wall_clock
 from posthouse.suppressed import SuppressionList
 from tests.contract.conformance import Document
 
+LINK_KEY = key_of("what links are made with in the tests")
+LINKS = Links("https://post.example", LINK_KEY)
 MASTER = "a master key of the tests"
 WEBHOOK_KEY = b"what webhooks are signed with"
 BEARER = {"authorization": f"Bearer {MASTER}"}
@@ -136,15 +139,16 @@ async def house(
 
     new_id = id_maker(lambda: wall_clock() // 1000, random.getrandbits)
     limiter = RateLimiter(rate, clock) if rate else None
+    suppressed = options.pop("suppressed", SuppressionList(store))
     accept = Accept(
         options.pop("saver", store),
         hint,
         new_id=new_id,
         hostname="post.example",
         expire=3600,
-        suppressed=options.pop("suppressed", SuppressionList(store)),
+        suppressed=suppressed,
     )
-    renderer = Renderer(None)
+    renderer = Renderer(None, LINKS)
     api = Api(
         store=store,
         accept=accept,
@@ -159,6 +163,8 @@ async def house(
             Settings(hostname="post.example", from_="posthouse@post.example"), store, store, accept, renderer
         ),
         pin=pin_of(store, None),
+        suppressed=suppressed,
+        link_keys=[LINK_KEY],
         **options,
     )
     try:

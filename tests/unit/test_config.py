@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from posthouse.config import BadSettings, Settings, effective, rate, read, seconds
+from posthouse.roles.links import public_url
 
 
 def given(folder: Path, toml: str = "", **environ: str) -> Settings:
@@ -88,6 +89,12 @@ WRONG = [
     ("on_unknown", "express=hold"),
     ("log", "xml"),
     ("api_key", "short-secret"),
+    ("secret", "one that is long enough to be a secret, short"),
+    ("secret", "  "),
+    ("public_url", "post.example"),
+    ("public_url", "https://post.example/?from=mail"),
+    ("public_url", "https://ann:secret@post.example"),
+    ("public_url", "https://post.example/" + "x" * 300),
     ("transport", "  "),
 ]
 
@@ -246,3 +253,21 @@ def test_the_key_within_a_store_url_is_not_shown(tmp_path: Path) -> None:
     settings, _ = read(given, tmp_path)
     (row,) = [each for each in effective(settings, given, tmp_path) if each.name == "POSTHOUSE_STORE"]
     assert row.value == "grpc://records:50051?key=***&ca=ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "shown"),
+    [
+        ("https://post.example/mail/", "127.0.0.1", None, "https://post.example/mail"),
+        ("http://[::1]:8025", "127.0.0.1", None, "http://[::1]:8025"),
+        (None, "127.0.0.1", None, "http://127.0.0.1:8025"),
+        (None, "::1", 9000, "http://[::1]:9000"),
+        (None, "0.0.0.0", 0, "http://post.example:8025"),
+    ],
+)
+def test_where_people_reach_us(
+    tmp_path: Path, url: str | None, host: str, port: int | None, shown: str
+) -> None:
+    asked = {"public_url": url, "host": host, "port": port, "hostname": "post.example"}
+    settings = given(tmp_path, **{name: str(value) for name, value in asked.items() if value is not None})
+    assert public_url(settings) == shown

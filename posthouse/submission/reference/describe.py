@@ -105,6 +105,7 @@ HEADERS: dict[str, Header] = {
     "WWW-Authenticate": Header(
         "What is wanted, and what was wrong with what came (RFC 6750 §3).", 'Bearer realm="posthouse"'
     ),
+    "X-Robots-Tag": Header("No search engine is to find the page.", "noindex"),
     "X-Message-Id": Header("The id of the mail.", "01900000-0000-7000-8000-000000000001"),
 }
 """Every header that an answer can carry, beside those of HTTP's own machinery."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from posthouse import __version__
-from posthouse.submission.endpoint import OpenRoute, Route
+from posthouse.submission.endpoint import OpenRoute, Route, Upload
 from posthouse.submission.problems import KINDS, MEDIA_TYPE, URN, Kind, ProblemDocument
 from posthouse.submission.reference.describe import GROUPS, HEADERS, Doc, Parameter, Reply
 
@@ -20,6 +20,7 @@ Json = dict[str, Any]
 KEYED: tuple[Kind, ...] = ("unauthorized", "forbidden", "quota-exceeded", "internal", "unavailable")
 """What every route with a key can answer; then what those with a body, and those with a record's id, can."""
 UNKEYED: tuple[Kind, ...] = ("internal", "unavailable")
+WITH_UPLOAD: tuple[Kind, ...] = ("validation", "too-large", "unsupported-media-type")
 WITH_BODY: tuple[Kind, ...] = ("malformed", "validation", "too-large", "unsupported-media-type")
 WITH_ID: tuple[Kind, ...] = ("not-found",)
 
@@ -90,10 +91,12 @@ def _keyed(route: Route) -> Json:
     kinds: list[Kind] = [*(UNKEYED if route.scope is None else KEYED), *route.doc.problems]
     if route.request is not None:
         kinds += WITH_BODY
-    if "{" in route.path:
+    if route.upload is not None:
+        kinds += WITH_UPLOAD
+    if "{" in route.path and route.scope is not None:
         kinds += WITH_ID
     if route.scope is None:
-        operation = _operation(route.doc, kinds, (), "Needs no key, and is not counted: it is signed.")
+        operation = _operation(route.doc, kinds, (), "Needs no key: it is signed.")
         operation["security"] = [{}]
     else:
         needs = f"Needs a key with the scope `{route.scope}`."
@@ -101,6 +104,8 @@ def _keyed(route: Route) -> Json:
         operation["security"] = [{name: [route.scope]} for name in _SCHEMES]
     if route.request is not None:
         operation["requestBody"] = _request(route.request, route.doc)
+    if route.upload is not None:
+        operation["requestBody"] = _upload(route.upload)
     return operation
 
 
@@ -143,6 +148,13 @@ def _request(struct: type[msgspec.Struct], doc: Doc) -> Json:
     if doc.examples:
         content["examples"] = {name: {"value": value} for name, value in doc.examples.items()}
     return {"required": True, "content": {"application/json": content}}
+
+
+def _upload(upload: Upload) -> Json:
+    content: Json = {"schema": dict(upload.schema)}
+    if upload.example is not None:
+        content["example"] = upload.example
+    return {"required": True, "content": dict.fromkeys(upload.media, content)}
 
 
 def _reply(reply: Reply, maybe: tuple[str, ...]) -> Json:

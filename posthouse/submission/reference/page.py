@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from posthouse.submission import reference
 from posthouse.submission.problems import KINDS, URN
@@ -92,14 +93,19 @@ def _curl(method: str, path: str, operation: Json) -> str:
     body = operation.get("requestBody")
     if body is not None:
         words[0] = words[0].replace(" -X POST", "")
-        words.append("-H 'Content-Type: application/json'")
-        words.append(f"-d '{_pretty(_first_example(body))}'".replace("\\'", "'\\''"))
+        media = next(iter(body["content"]))
+        words.append(f"-H 'Content-Type: {media}'")
+        option = "-d" if media == "application/json" else "--data-binary"
+        words.append(f"{option} '{_first_example(body, media)}'".replace("\\'", "'\\''"))
     return " \\\n  ".join(words)
 
 
-def _first_example(body: Json) -> Any:
-    examples: Json = body["content"]["application/json"].get("examples", {})
-    return next(iter(examples.values()))["value"]
+def _first_example(body: Json, media: str) -> str:
+    content = body["content"][media]
+    if "examples" not in content:
+        example = content["example"]
+        return example if isinstance(example, str) else urlencode(example)
+    return _pretty(next(iter(content["examples"].values()))["value"])
 
 
 def _pretty(value: Any) -> str:

@@ -14,6 +14,10 @@ QUICK = Timeouts(connect=10.0, tls=10.0, greeting=20.0, hello=10.0)
 DAYS = 14
 """Days before the end of a certificate from which on that is told."""
 
+UNSIGNED = (
+    "mail goes out unsigned: DKIM is up to this relay, for the sender's domain. Gmail and Yahoo want it, and one-click"
+    " unsubscribe counts under a signature only (RFC 8058 §4)"
+)
 LOGIN = (454, 530, 534, 535, 538)
 """Replies that mean the credentials."""
 
@@ -29,7 +33,8 @@ async def examine(options: SmtpOptions, hostname: str, context: ssl.SSLContext |
     except TransportAway as error:
         return [resolved, Check(part, "fail", error.text, _advice(error, options))]
     try:
-        return [resolved, _greeted(part, link), _encrypted(part, link, options), _login(part, options)]
+        steps = [_greeted(part, link), _encrypted(part, link, options), _login(part, options)]
+        return [resolved, *steps, Check(part, "ok", UNSIGNED)]
     finally:
         link.quit()
 

@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from posthouse import terminal
+from posthouse import config, terminal
+from posthouse.doctor.house import examine_links
 from tests.unit.cli.shell import Ran, Shell, one_line
 
 
@@ -173,6 +174,39 @@ def test_a_relay_that_is_away(posthouse: Shell, free: int) -> None:
     ran = posthouse("doctor", transport=f"smtp://127.0.0.1:{free}?tls=none")
     assert (ran.code, ran.json["ok"]) == (1, False)
     assert "Connection refused" in lines(ran, f"transport smtp://127.0.0.1:{free}", "fail")[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "verdict", "words"),
+    [
+        ({"transport": "inbox:"}, None, []),
+        ({}, "warn", ["nobody else reaches"]),
+        ({"public_url": "http://post.example"}, "warn", ["without https"]),
+        ({"public_url": "https://post.example/"}, "ok", ["at https://post.example/u/…"]),
+        (
+            {"public_url": "https://post.example", "store": "elasticsearch://127.0.0.1:1/x"},
+            "warn",
+            ["a secret of its own"],
+        ),
+        (
+            {
+                "public_url": "https://post.example",
+                "store": "elasticsearch://127.0.0.1:1/x",
+                "secret": "0123456789abcdef" * 2,
+            },
+            "ok",
+            ["people unsubscribe"],
+        ),
+    ],
+)
+def test_where_the_links_of_bulk_mail_lead(
+    tmp_path: Path, settings: dict[str, str], verdict: str | None, words: list[str]
+) -> None:
+    given = {"transport": "smtp://relay.example", **settings}
+    environ = {f"POSTHOUSE_{name.upper()}": value for name, value in given.items()}
+    found = examine_links(config.read(environ, tmp_path)[0])
+    assert [check.verdict for check in found] == [verdict] * len(words)
+    assert all(word in check.found for word, check in zip(words, found, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from posthouse.delivery import build
@@ -14,6 +15,7 @@ from posthouse.delivery.build import WORTH, Builder
 from posthouse.delivery.builder import write_or_refuse
 from posthouse.mail.message import Content, Mailbox, Message
 from posthouse.mail.outcome import Outcome
+from posthouse.mail.unsubscribe import Links, key_of
 from tests.unit.delivery.parts import claimed, eventually
 
 
@@ -48,6 +50,24 @@ def test_a_few_mails_start_no_process() -> None:
 async def test_the_bytes_are_the_same(builder: Builder) -> None:
     mails = letters(50)
     assert await builder.build(mails) == [write_or_refuse(*mail) for mail in mails]
+
+
+async def test_bulk_mail_has_its_link_and_no_other_mail_has() -> None:
+    links = Links("https://post.example", key_of("a secret of the house, long enough"))
+    made = Builder(links)
+    made.ready_for(WORTH)
+    await eventually(lambda: made.ready_for(WORTH))
+    mails = [(msgspec.structs.replace(one, lane="bulk"), content) for one, content in letters(2)]
+    built = await made.build([*mails, *letters(1)])
+    await made.stop()
+    assert built[0] == write_or_refuse(*mails[0], links.of(mails[0][1]))
+    assert [
+        b"List-Unsubscribe: <https://post.example/u/" in data for data in built if isinstance(data, bytes)
+    ] == [
+        True,
+        True,
+        False,
+    ]
 
 
 async def test_chunks_in_the_air_are_answered_each_by_its_own(builder: Builder) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from posthouse.delivery import render
@@ -18,6 +19,7 @@ from posthouse.mail.message import Content, Mailbox
 from posthouse.mail.outcome import Outcome
 from posthouse.mail.press import press
 from posthouse.mail.template import BadTemplate, Made, Source
+from posthouse.mail.unsubscribe import Links, key_of
 from tests.unit.delivery.parts import claimed
 
 POW = "{{ 9 ** (9 ** 9) }}"
@@ -113,6 +115,19 @@ async def test_what_is_wrong_with_one_is_its_own_matter(renderer: Renderer, fold
     assert isinstance(fine.data, bytes)
     assert why(missing) == ("refused", "body.html, line 1: the variable town is missing")
     assert why(unknown) == ("refused", "there is no template of this name any more")
+
+
+async def test_a_template_names_the_link_that_bulk_mail_has_in_its_head() -> None:
+    links = Links("https://post.example", key_of("a secret of the house, long enough"))
+    made, link = Renderer(None, links), links.to("ann@x.example")
+    source = press(Source(subject="S", text="{{ unsubscribeUrl }}"))
+    orders = [letter(place=0), msgspec.structs.replace(letter(place=0), message=claimed(lane="bulk"))]
+    single, bulk = [built.data for built in await made.render(orders, [source])]
+    made.stop()
+    assert isinstance(single, bytes) and isinstance(bulk, bytes)
+    head = f"List-Unsubscribe: <{link}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode()
+    assert (head in bulk, head in single) == (True, False)
+    assert link.encode() in single.replace(b"=\r\n", b"")
 
 
 async def test_one_that_computes_for_ever_is_stopped_and_its_process_lives(

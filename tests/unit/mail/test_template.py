@@ -48,6 +48,15 @@ def test_these_variables_are_always_there(name: str, said: str) -> None:
     assert render(MESSAGE, asked(name=name), press(source)).text == said
 
 
+def test_the_link_to_unsubscribe_is_there_where_the_mail_has_one() -> None:
+    made = press(Source(subject="S", html='<a href="{{ unsubscribeUrl }}">leave</a>'))
+    assert (made.variables, made.required) == ((), ())
+    content = render(MESSAGE, asked(), made, "https://post.example/u/x-Y_z")
+    assert content.html == '<a href="https://post.example/u/x-Y_z">leave</a>'
+    with pytest.raises(BadTemplate, match="unsubscribeUrl is missing"):
+        render(MESSAGE, asked(), made)
+
+
 def test_the_mails_own_variables_come_first() -> None:
     assert rendered({"userName": "Dr. A"}, text="{{ userName }}").text == "Dr. A"
 

@@ -28,7 +28,8 @@ async def test_a_plain_relay() -> None:
     async with SmtpSink(offers=Offers(size=10_000_000)) as sink:
         checks = await examined(sink)
         assert sink.mails == []
-    assert verdicts(checks) == ["ok", "ok", "warn", "ok"]
+    assert verdicts(checks) == ["ok", "ok", "warn", "ok", "ok"]
+    assert "unsigned" in checks[-1].found
     assert "127.0.0.1 is 127.0.0.1" in checks[0].found
     assert "PIPELINING, 8BITMIME, SMTPUTF8, mails up to 10 MB" in checks[1].found
     assert "not encrypted: tls=none" in checks[2].found
@@ -38,7 +39,7 @@ async def test_a_plain_relay() -> None:
 async def test_a_relay_with_everything() -> None:
     async with SmtpSink(offers=Offers(tls="starttls", users={"me": "secret"})) as sink:
         checks = await examined(sink, "me:secret@", "tls=starttls")
-    assert verdicts(checks) == ["ok"] * 4
+    assert verdicts(checks) == ["ok"] * 5
     assert "the certificate is good for 29 more days" in checks[2].found
     assert "takes our credentials" in checks[3].found
     assert "secret" not in str(checks)
