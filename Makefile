@@ -26,7 +26,7 @@ check: $(READY) ## format, lint, types, imports, and the state diagram
 	$(BIN)/python scripts/diagram.py --check
 
 bench: $(READY) ## measure each deployment: accept, delivery, bulk, memory, logs of 1,000,000, and its parts
-	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postfix,wrk,postgres,redis -- $(BIN)/python -m benchmarks
+	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postfix,wrk,postgres,redis,rabbitmq,elasticsearch -- $(BIN)/python -m benchmarks
 
 bench-large: $(READY) ## measure logs of 10,000,000 mails: hours, 50 GB of disk in /var/tmp
 	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres -- $(BIN)/python -m benchmarks logs_large logs_shared_large

@@ -13,6 +13,7 @@ from benchmarks import (
     bulk,
     company,
     delivery,
+    events,
     kills,
     large,
     latency,
@@ -95,6 +96,10 @@ def _kills(quick: bool) -> Sequence[Figure]:
     return kills.measure(500, 5) if quick else kills.measure(5_000, 20)
 
 
+def _events(quick: bool) -> Sequence[Figure]:
+    return events.measure(1, 3_000, 5) if quick else events.measure(3, 20_000, 20)
+
+
 def _logs_large(quick: bool) -> Sequence[Figure]:
     return logs.measure(10_000_000, 500)
 
@@ -155,6 +160,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "shared": _shared,
     "logs_shared": _logs_shared,
     "kills": _kills,
+    "events": _events,
 }
 LARGE: dict[str, Benchmark] = {"logs_large": _logs_large, "logs_shared_large": _logs_shared_large}
 """Those that take hours and a lot of disk: only when they are named."""

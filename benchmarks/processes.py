@@ -53,8 +53,11 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def house(folder: Path, transport: str, *arguments: str, **more: str) -> Iterator[House]:
-    """`posthouse serve` with its state in `folder`, on SQLite, unlimited; `more` are settings by their names."""
+def house(
+    folder: Path, transport: str, *arguments: str, command: str = "serve", **more: str
+) -> Iterator[House]:
+    """`posthouse serve`, or another role, with its state in `folder`, on SQLite, unlimited; `more` are settings by their
+    names."""
     settings = {
         "PORT": "0",
         "API_KEY": KEY,
@@ -67,8 +70,8 @@ def house(folder: Path, transport: str, *arguments: str, **more: str) -> Iterato
         **{name.upper(): value for name, value in more.items()},
     }
     environ = CLEAN | {f"POSTHOUSE_{name}": value for name, value in settings.items()}
-    command = [sys.executable, "-m", "posthouse.cli", "serve", *arguments]
-    with announced(command, folder / "house.log", environ) as (url, process):
+    line = [sys.executable, "-m", "posthouse.cli", command, *arguments]
+    with announced(line, folder / "house.log", environ) as (url, process):
         yield House(url, process, folder)
 
 
@@ -90,6 +93,14 @@ def fast_sink() -> Iterator[int]:
 def slow_sink(delay: float = 2.0) -> Iterator[int]:
     """The port of a server that takes `delay` seconds to answer each final dot."""
     command = [sys.executable, "-m", "posthouse.testing.sink", "--delay", str(delay)]
+    with folder() as place, announced(command, place / "sink.log", CLEAN) as (url, _):
+        yield int(url.rpartition(":")[2])
+
+
+@contextmanager
+def telling_sink(log: Path, delay: float = 0.0) -> Iterator[int]:
+    """The port of a server that writes each mail it takes into `log` before it answers."""
+    command = [sys.executable, "-m", "posthouse.testing.sink", "--log", str(log), "--delay", str(delay)]
     with folder() as place, announced(command, place / "sink.log", CLEAN) as (url, _):
         yield int(url.rpartition(":")[2])
 
