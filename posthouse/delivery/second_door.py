@@ -21,8 +21,9 @@ OVERDUE = 1.0
 """Seconds after which mail that no hint brought is claimed through the second door."""
 TURN = 1.0
 """Seconds between two looks at what is overdue, lapsed, expired or left behind by the dead."""
-SHARE = 50
-"""A look at what lapsed or expired walks all that waits; it may take a fiftieth of the time."""
+SHARE, RAREST = 50, 5.0
+"""A look at what lapsed, expired or is to go alone walks all that waits; it may take a fiftieth of the time, but is made every
+so many seconds at least."""
 
 
 class SecondDoor:
@@ -31,7 +32,7 @@ class SecondDoor:
     def __init__(self, store: Store, hands: Hands, policy: Policy, options: WorkerOptions) -> None:
         self._store, self._hands, self._policy, self._options = store, hands, policy, options
         self._answering_since: float | None = None
-        self._next_sweep = 0.0
+        self._next_walk = 0.0
 
     async def look(self) -> None:
         """Looks at what is left behind, once a second."""
@@ -66,20 +67,20 @@ class SecondDoor:
 
     async def _look(self) -> None:
         await settle_journals(self._options.journals, self._store, self._policy, self._hands.told)
-        await self._settle_claims()
-        await self._take_alone()
+        since = elapsed_clock()
+        if since >= self._next_walk:
+            await self._settle_claims()
+            await self._take_alone()
+            self._next_walk = since + min(RAREST, SHARE * (elapsed_clock() - since))
         await self._store.sweep()
 
     async def _settle_claims(self) -> None:
         """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
         owner, lease = self._options.owner, self._options.lease
         since, known = elapsed_clock(), self._answering_since
-        if since < self._next_sweep:
-            return
         settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
         if known is not None and since - known >= lease:
             settlements += await take_over(self._store, owner, BATCH, lease, self._policy)
-        self._next_sweep = since + SHARE * (elapsed_clock() - since)
         for settlement in settlements:
             self._hands.settler.add(settlement)
 

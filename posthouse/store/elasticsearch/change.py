@@ -17,8 +17,8 @@ from posthouse.store.elasticsearch.records import (
     READ,
     UNREAD,
     Found,
-    contents,
     found,
+    kept,
     moving,
     pack,
     remembered,
@@ -170,7 +170,7 @@ async def keep(session: Session, rendered: Sequence[tuple[str, int, Content]]) -
         for id, fence, content in rendered
         if id in records and records[id].message.owner is not None and records[id].message.fence == fence
     }
-    items = [Item("index", session.contents, id, contents(content)) for id, content in good.items()]
+    items = [Item("update", session.contents, id, kept(content)) for id, content in good.items()]
     items += [
         Item("update", session.messages, id, subject(content), records[id].seen)
         for id, content in good.items()

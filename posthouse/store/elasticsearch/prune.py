@@ -71,7 +71,7 @@ async def _behead(session: Session, records: Sequence[Found]) -> list[str]:
 
 def _head(source: dict[str, Any]) -> bytes:
     _, data = encode(head(decode(whole(source))))
-    return msgspec.json.encode({"shown": data, "bare": True})
+    return msgspec.json.encode({"shown": data, "bare": True, "fingerprint": source.get("fingerprint")})
 
 
 async def _remove(session: Session, records: Sequence[Found]) -> list[str]:

@@ -116,10 +116,21 @@ def subject(content: Content) -> bytes:
     return msgspec.json.encode({"doc": {"subject": content.subject}})
 
 
-def contents(content: Content) -> bytes:
-    """The document of what a mail says: what is `shown` of it and, where that is not all, all of it."""
+def contents(content: Content, fingerprint: bytes | None = None) -> bytes:
+    """The document of what a mail says: what is `shown` of it and, where that is not all, all of it; and the fingerprint
+    of what its producer named."""
+    body = _said(content)
+    return msgspec.json.encode(body if fingerprint is None else {**body, "fingerprint": fingerprint})
+
+
+def kept(content: Content) -> bytes:
+    """What a template made of it, as the body of an update."""
+    return msgspec.json.encode({"doc": {"data": None, **_said(content)}})
+
+
+def _said(content: Content) -> dict[str, bytes]:
     shown, data = encode(content)
-    return msgspec.json.encode({"shown": data} if shown is None else {"shown": shown, "data": data})
+    return {"shown": data} if shown is None else {"shown": shown, "data": data}
 
 
 def time(at: int | None) -> datetime | None:

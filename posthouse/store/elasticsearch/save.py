@@ -1,8 +1,9 @@
 """Saving new mail on Elasticsearch: keys first, then contents, then the records, each step one bulk of creations.
 
-A key document names the id of its mail. Whoever meets a key whose mail is missing creates that mail under that id: its first
-saver died in between, or has not come so far yet, and then one of the two creates it. A creation that was answered too late is
-known again by what stands there.
+A key document names the id of its mail. A producer's name for a mail is its id, so there the content is the key's document,
+too, and a step less is made. Whoever meets a key whose mail is missing creates that mail under that id: its first saver died in
+between, or has not come so far yet, and then one of the two creates it. A creation that was answered too late is known again by
+what stands there.
 """
 
 import base64
@@ -32,10 +33,10 @@ from posthouse.store.elasticsearch.session import Item, Session
 
 class _Held(NamedTuple):
     """What a key document says: the id of its mail, the fingerprint, whether it is ours, and whether its time is over.
-    `new`: it was not there before."""
+    `new`: it was not there before. Content that came without a key has no fingerprint."""
 
     id: str
-    fingerprint: bytes
+    fingerprint: bytes | None
     ours: bool
     over: bool
     seen: tuple[int, int]
@@ -47,7 +48,7 @@ async def save(session: Session, drafts: Sequence[Draft]) -> list[Saved]:
     at = session.clock.now()
     for draft in drafts:
         _name_by_event(draft)
-    held = await _take_keys(session, drafts, at)
+    held = await _take_keys(session, drafts, at) | await _take_names(session, drafts)
     firsts: dict[str, Draft] = {}
     for draft in drafts:
         if not _differs(draft, held):
@@ -61,8 +62,13 @@ async def save(session: Session, drafts: Sequence[Draft]) -> list[Saved]:
 
 def _name_by_event(draft: Draft) -> None:
     """Here the id of a mail is its producer's name for it, where it has one; the Message-ID stays what it was made."""
-    if draft.key is not None and draft.key.scope == EVENT:
-        draft.message.id = draft.key.key
+    if (named := _name(draft)) is not None:
+        draft.message.id = named.key
+
+
+def _name(draft: Draft) -> Key | None:
+    """Its key, if that is its producer's name for it."""
+    return draft.key if draft.key is not None and draft.key.scope == EVENT else None
 
 
 async def named(session: Session, scope: str, keys: Sequence[str]) -> dict[str, str]:
@@ -88,7 +94,7 @@ async def _take_keys(session: Session, drafts: Sequence[Draft], at: int) -> dict
     """Who has the keys of these drafts, by the id of the key's document; those that nobody had are ours now."""
     wanted: dict[str, tuple[Draft, Key]] = {}
     for draft in drafts:
-        if draft.key:
+        if draft.key and not _name(draft):
             wanted.setdefault(key_id(draft.key.scope, draft.key.key), (draft, draft.key))
     held: dict[str, _Held] = {}
     seen: dict[str, tuple[int, int]] = {}
@@ -106,6 +112,27 @@ async def _take_keys(session: Session, drafts: Sequence[Draft], at: int) -> dict
             if id in left and id not in held:
                 del seen[id]
     return held
+
+
+async def _take_names(session: Session, drafts: Sequence[Draft]) -> dict[str, _Held]:
+    """The same for producers' names: who comes first brings the content with it."""
+    firsts: dict[str, tuple[Draft, Key]] = {}
+    for draft in drafts:
+        if (key := _name(draft)) is not None:
+            firsts.setdefault(key.key, (draft, key))
+    won = await session.bulk([_content(session, draft) for draft, _ in firsts.values()])
+    held = {id: _mine(*firsts[id]) for id, done in zip(firsts, won, strict=True) if done}
+    lost = await session.get(session.contents, [id for id in firsts if id not in held], "fingerprint")
+    for id, document in lost.items():
+        known = document["_source"].get("fingerprint")
+        held[id] = _Held(id, known and base64.b64decode(known), True, False, (0, 0))
+    return {key_id(EVENT, id): each for id, each in held.items()}
+
+
+def _content(session: Session, draft: Draft) -> Item:
+    key = _name(draft)
+    body = contents(draft.content, key and key.fingerprint)
+    return Item("create", session.contents, draft.message.id, body)
 
 
 def _key(session: Session, id: str, draft: Draft, key: Key, at: int, seen: tuple[int, int] | None) -> Item:
@@ -140,10 +167,10 @@ def _id(draft: Draft, held: dict[str, _Held]) -> str:
 
 def _differs(draft: Draft, held: dict[str, _Held]) -> bool:
     """Whether its key belongs to another payload."""
-    return (
-        draft.key is not None
-        and held[key_id(draft.key.scope, draft.key.key)].fingerprint != draft.key.fingerprint
-    )
+    if draft.key is None:
+        return False
+    known = held[key_id(draft.key.scope, draft.key.key)].fingerprint
+    return known is not None and known != draft.key.fingerprint
 
 
 def _under(draft: Draft, id: str) -> Draft:
@@ -164,7 +191,7 @@ async def _create(
         advance.accept(
             draft.message, at, draft.expire, after=session.clock.tick() - 1, suppressed=draft.suppressed
         )
-    await session.bulk([Item("create", session.contents, d.message.id, contents(d.content)) for d in new])
+    await session.bulk([_content(session, draft) for draft in new if not _name(draft)])
     made = await _write(session, new)
     saved = {id: Saved(message, created=False) for id, message in stand.items()}
     saved |= {d.message.id: Saved(d.message) for d, done in zip(new, made, strict=True) if done}

@@ -1,7 +1,7 @@
 """The indices, their strict mappings, and what the server must be before we trust it with mail.
 
 `index` has one document for each mail, by its id: the record (MessagePack, the truth) and, beside it, what is searched for and
-what other programs read (DESIGN §6). `-contents` has what the mail says, written once; `-keys` the callers' keys and the
+what other programs read (DESIGN §6). `-contents` has what the mail says, written once, under a producer's name with its fingerprint; `-keys` the callers' keys and the
 providers' names for our mail; `-notices` what providers told; `-rates` the windows of limits; `-gone` the times of records
 that are kept no longer.
 """
@@ -13,16 +13,19 @@ from posthouse.store.base import StoreUnfit
 from posthouse.store.elasticsearch.session import Session
 from posthouse.store.migrate import SchemaMismatch
 
-VERSION = 1
+VERSION = 2
 """Of the mappings."""
 MAJOR = 8
 """Of the server, and of the client: they must be the same."""
 
 _WORD: dict[str, Any] = {"type": "keyword"}
 _NUMBER: dict[str, Any] = {"type": "integer"}
-_LONG: dict[str, Any] = {"type": "long"}
+_SUM: dict[str, Any] = {"type": "integer", "index": False}
+"""For aggregations only: what a write costs is what is indexed."""
+_LONG: dict[str, Any] = {"type": "long", "index": False}
 _TIME: dict[str, Any] = {"type": "date_nanos", "format": "strict_date_optional_time_nanos"}
 _KEPT: dict[str, Any] = {"type": "keyword", "index": False, "doc_values": False}
+_UNSEARCHED: dict[str, Any] = {"type": "integer", "index": False, "doc_values": False}
 _BYTES: dict[str, Any] = {"type": "binary"}
 _FREE: dict[str, Any] = {"type": "object", "enabled": False}
 
@@ -44,8 +47,8 @@ MESSAGES: dict[str, Any] = {
     "owner": _WORD,
     "losses": _NUMBER,
     "error": _KEPT,
-    "attempts": _NUMBER,
-    "uncertain": _NUMBER,
+    "attempts": _SUM,
+    "uncertain": _SUM,
     "provider": _WORD,
     "providerMessageId": _WORD,
     "body": _WORD,
@@ -65,17 +68,23 @@ MESSAGES: dict[str, Any] = {
             "email": _WORD,
             "kind": _KEPT,
             "state": _WORD,
-            "attempts": _NUMBER,
-            "uncertain": _NUMBER,
-            "code": _NUMBER,
-            "enhancedCode": _WORD,
+            "attempts": _UNSEARCHED,
+            "uncertain": _UNSEARCHED,
+            "code": _SUM,
+            "enhancedCode": _KEPT,
             "error": _KEPT,
-            "at": _TIME,
+            "at": _KEPT,
         },
     },
     "history": _FREE,
 }
-CONTENTS: dict[str, Any] = {"shown": _BYTES, "data": _BYTES, "bare": {"type": "boolean"}}
+_PRINT: dict[str, Any] = {"type": "keyword", "index": False}
+CONTENTS: dict[str, Any] = {
+    "shown": _BYTES,
+    "data": _BYTES,
+    "bare": {"type": "boolean"},
+    "fingerprint": _PRINT,
+}
 KEYS: dict[str, Any] = {"id": _WORD, "fingerprint": _BYTES, "expiresAt": _TIME, "waiting": _WORD}
 NOTICES: dict[str, Any] = {"id": _WORD, "providerMessageId": _WORD, "receivedAt": _TIME, "data": _BYTES}
 GONE: dict[str, Any] = {"createdAt": _TIME, "sentAt": _TIME, "failedAt": _TIME}
@@ -129,7 +138,11 @@ def _index(session: Session, index: str, properties: dict[str, Any]) -> dict[str
     settings: dict[str, Any] = {
         "number_of_shards": 1,
         "auto_expand_replicas": "0-1",
-        "refresh_interval": "1s",
+        # Our searches refresh first. Who else searches, searches for messages; the rest is read by id.
+        "refresh_interval": "5s" if index == session.messages else "-1",
+        # A record is written three times in a second or two: what is merged at once is mostly dead soon after.
+        "merge.policy.segments_per_tier": 20,
+        "merge.policy.max_merge_at_once": 20,
     }
     if index == session.rates:  # a server that crashes begins the windows anew
         settings["translog.durability"] = "async"

@@ -2,7 +2,7 @@
 
 Elasticsearch keeps no counters: they are counted here, by aggregation. Several indices have no common moment, so what seems to
 be kept for a record that is not there is looked for once more, as things stand now. A key whose record is not there is owed to
-whoever repeats it (see save), and no stray.
+whoever repeats it (see save), and no stray; and so is content under a producer's name.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -149,7 +149,13 @@ async def _owed(
     session: Session, points: dict[str, str], after: list[Any]
 ) -> tuple[list[str], list[Any] | None]:
     """The records that a slice of the contents is kept for and that are not there; what to go on after."""
-    body: dict[str, Any] = {"size": SLICE, "sort": ["_shard_doc"], "_source": False}
+    named = {"exists": {"field": "fingerprint"}}
+    body: dict[str, Any] = {
+        "query": {"bool": {"must_not": named}},
+        "size": SLICE,
+        "sort": ["_shard_doc"],
+        "_source": False,
+    }
     if after:
         body["search_after"] = after
     hits = (await _search(session, points["content"], body))["hits"]["hits"]
