@@ -16,11 +16,13 @@ from posthouse.feedback.unsubscribe import unsubscribe_routes
 from posthouse.mail.message import Message
 from posthouse.mail.retry import Policy
 from posthouse.store.base import Reads, Store
+from posthouse.store.catalog.contacts import Contacts
 from posthouse.submission.accept import Accept
 from posthouse.submission.answers import Answer, send_answer
 from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.bulk.routes import bulk_routes
 from posthouse.submission.compose import Rules
+from posthouse.submission.contacts.routes import contact_routes
 from posthouse.submission.emails import GET, RETRY, get_email, retry_email
 from posthouse.submission.endpoint import Endpoint, Gate, OpenRoute, Route
 from posthouse.submission.explain import EXPLAIN, explain_email
@@ -60,6 +62,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     send_reply: SendReply = 202
     hooks: Sequence[Hook] = ()
     bulk: Bulk | None = None
+    contacts: Contacts
     shelf: Shelf
     pin: Pin | None = None
     suppressed: SuppressionList
@@ -139,6 +142,7 @@ def routes(api: Api) -> list[Route]:
         ),
         *bulk_routes(api.bulk, api.reads or api.store),
         *template_routes(api.shelf),
+        *contact_routes(api.contacts),
         *unsubscribe_routes(api.suppressed, api.link_keys),
         *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
     ]

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http.client import HTTPException
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -126,7 +127,7 @@ async def _ask_app(app: Any, key: str, method: str, path: str, body: bytes) -> R
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": method,
-        "path": where,
+        "path": unquote(where),
         "raw_path": where.encode(),
         "query_string": query.encode(),
         "root_path": "",

@@ -309,6 +309,49 @@ def uses(page: dict[str, Any]) -> None:
     )
 
 
+def contacts(page: dict[str, Any]) -> None:
+    """A list of contacts."""
+    if not on_terminal():
+        show(page)
+        return
+    _table(
+        ("email", "name", "roles"),
+        [(each["email"], each["name"], ", ".join(each["roles"])) for each in page["items"]],
+    )
+
+
+def roles(page: dict[str, Any]) -> None:
+    """A list of roles."""
+    if not on_terminal():
+        show(page)
+        return
+    _table(("role", "people"), [(each["role"], str(each["count"])) for each in page["items"]])
+
+
+def imported(told: dict[str, Any]) -> None:
+    """What became of a file of contacts."""
+    if not on_terminal():
+        show(told)
+        return
+    words = ("created", "updated", "unchanged", "wrong")
+    _table(words, [[f"{told[word]:,}" for word in words]])
+    if told["errors"]:
+        _table(("line", "column", ""), [(str(e["line"]), e["column"], e["error"]) for e in told["errors"]])
+
+
+@contextmanager
+def counting(whole: int | None) -> Generator[Callable[[int], None]]:
+    """A bar of how much of a file was read, on a terminal; what it gives is to be told the octets."""
+    if not sys.stderr.isatty():
+        yield lambda octets: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("contacts", total=whole)
+        yield lambda octets: bar.update(task, completed=octets)
+
+
 def pushed(results: list[dict[str, Any]]) -> None:
     """What became of each template of a folder."""
     if not on_terminal():

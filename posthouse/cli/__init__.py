@@ -12,6 +12,7 @@ from cyclopts import App
 from posthouse import __version__
 from posthouse.cli.backup import backup, hold, restore
 from posthouse.cli.bulk import bulk
+from posthouse.cli.contacts import contacts
 from posthouse.cli.keys import create, list_keys, revoke
 from posthouse.cli.mails import explain, inbox, logs, retry, show
 from posthouse.cli.send import send
@@ -40,6 +41,7 @@ keys.command(revoke)
 app.command(keys)
 app.command(bulk)
 app.command(templates)
+app.command(contacts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -113,6 +113,7 @@ def open_api(
         hooks=[GenericHook((settings.webhook_secret or "").split())],
         reads=reads,
         bulk=bulk,
+        contacts=catalog,
         shelf=open_shelf(settings, record, catalog, accept, renderer),
         pin=open_pin(settings, catalog),
         suppressed=suppressed,

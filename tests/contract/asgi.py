@@ -159,6 +159,7 @@ async def house(
         now=wall_clock,
         hooks=[GenericHook([WEBHOOK_KEY.decode()])],
         bulk=_bulk(store, new_id),
+        contacts=store,
         shelf=open_shelf(
             Settings(hostname="post.example", from_="posthouse@post.example"), store, store, accept, renderer
         ),

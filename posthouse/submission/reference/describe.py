@@ -11,12 +11,13 @@ import msgspec
 
 from posthouse.submission.problems import Kind
 
-Group = Literal["Sending", "Bulk", "Templates", "Records", "Feedback", "Health", "Reference"]
+Group = Literal["Sending", "Bulk", "Templates", "Contacts", "Records", "Feedback", "Health", "Reference"]
 
 GROUPS: dict[Group, str] = {
     "Sending": "Hand in mail. An answer of 2xx means that it is stored for good.",
     "Bulk": "One mail to many: a campaign has a template, an audience that is frozen once, and counts that add up.",
     "Templates": "What mail is made of: versions that never change, made ready once.",
+    "Contacts": "Who may be written to, and in which roles.",
     "Records": "What became of the mail: a record each, with the state of every recipient and its history.",
     "Feedback": "What providers tell of our mail after they took it.",
     "Health": "For load balancers, orchestrators and monitoring.",
