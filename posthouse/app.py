@@ -11,11 +11,12 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from posthouse.feedback.base import Hook
-from posthouse.feedback.receive import webhook_route
+from posthouse.feedback.receive import Ears, webhook_route
 from posthouse.feedback.unsubscribe import unsubscribe_routes
 from posthouse.mail.message import Message
 from posthouse.mail.retry import Policy
 from posthouse.store.base import Reads, Store
+from posthouse.store.catalog import Catalog
 from posthouse.store.catalog.contacts import Contacts
 from posthouse.submission.accept import Accept
 from posthouse.submission.answers import Answer, send_answer
@@ -50,6 +51,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     links by which people unsubscribe."""
 
     store: Store
+    catalog: Catalog
     accept: Accept
     hint: Callable[[Sequence[Message]], None]
     gate: Gate
@@ -103,6 +105,7 @@ def open_routes(api: Api, table: Sequence[Route]) -> list[OpenRoute]:
 
 def routes(api: Api) -> list[Route]:
     """The table of routes with a key."""
+    ears = Ears(api.store, api.suppressed, api.catalog, api.now)
     return [
         Route(
             method="POST",
@@ -144,7 +147,7 @@ def routes(api: Api) -> list[Route]:
         *template_routes(api.shelf),
         *contact_routes(api.contacts),
         *unsubscribe_routes(api.suppressed, api.link_keys),
-        *(webhook_route(hook, api.store, api.now) for hook in api.hooks),
+        *(webhook_route(hook, ears) for hook in api.hooks),
     ]
 
 

@@ -4,13 +4,17 @@ Rules: addresses are compared without regard to case (`folded`). An entry never 
 address and lane the one that lasts longer holds, and of two that last as long the one that was there.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
 import msgspec
 
-from posthouse.mail.address import folded
+from posthouse.mail.address import folded, parse_mailbox
+from posthouse.mail.errors import BadAddress
 from posthouse.mail.message import LANES, Lane, Message
+from posthouse.mail.notice import Notice
+from posthouse.mail.outcome import classify
 
 Reason = Literal["bounced", "complained", "unsubscribed", "manual", "imported"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -61,6 +65,32 @@ class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     def place(self) -> tuple[str, Reach]:
         """There is one entry for each of these."""
         return folded(self.email), self.lane
+
+
+def entry_of(notice: Notice) -> Suppression | None:
+    """The entry that a provider's word makes: a complaint; mail that came back for good, unless an enhanced code in the text
+    says that it was not the address (mail.outcome: a policy, a full mailbox). None for all else, and for what is no
+    address."""
+    if notice.kind not in ("complained", "bounced"):
+        return None
+    if notice.kind == "bounced" and not (notice.permanent and _blames_address(notice)):
+        return None
+    try:
+        email = parse_mailbox(notice.recipient).email
+    except BadAddress:
+        return None
+    return Suppression(email=email, reason=notice.kind, note=notice.text[:MAX_NOTE])
+
+
+_ENHANCED = re.compile(r"(?<![\d.])5\.\d{1,3}\.\d{1,3}(?!\d|\.\d)")
+
+
+def _blames_address(notice: Notice) -> bool:
+    found = _ENHANCED.search(notice.text)
+    if found is None:
+        return True
+    outcome = classify(notice.code or 550, found[0], notice.text)
+    return outcome.scope == "recipient" and outcome.category != "mailbox_full"
 
 
 def outlasts(one: Suppression, other: Suppression | None) -> bool:

@@ -100,6 +100,7 @@ def open_api(
     allowed = rules(settings)
     return Api(
         store=store,
+        catalog=catalog,
         accept=accept,
         hint=hints.tell,
         gate=Gate(keyring(settings, catalog, by), _limiter(settings, store), settings.max_body),

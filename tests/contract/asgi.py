@@ -151,6 +151,7 @@ async def house(
     renderer = Renderer(None, LINKS)
     api = Api(
         store=store,
+        catalog=store,
         accept=accept,
         hint=hint,
         gate=Gate(keys, limiter, options.pop("max_body", 100_000)),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from posthouse.feedback.generic import GenericEvent, GenericHook
 from posthouse.submission.times import wall_clock
 from tests.contract.asgi import MAIL, WEBHOOK_KEY, House, Reply
 from tests.contract.asgi import house as opened
@@ -142,3 +143,61 @@ async def test_it_needs_no_key_and_counts_towards_no_limit(house: House, teller:
     assert not [name for name in reply.headers if name.startswith("ratelimit")]
     assert (await house.ask("GET", "/webhooks/generic")).status == 405
     assert (await house.ask("POST", "/webhooks/unheard-of", {})).status == 404
+
+
+async def listed(house: House) -> list[tuple[str, str, str]]:
+    return [(each.email, each.lane, each.reason) for each in await house.store.suppressions(9)]
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "reason"),
+    [
+        ("bounced", {}, "bounced"),
+        ("bounced", {"code": 554, "reason": "5.1.1 no such user"}, "bounced"),
+        ("bounced", {"recipient": "Ann <ann@EXAMPLE.org>"}, "bounced"),
+        ("bounced", {"reason": "asked 10.5.7.1, which knows no such user"}, "bounced"),
+        ("complained", {}, "complained"),
+        ("complained", {"permanent": False}, "complained"),
+        ("bounced", {"permanent": False}, None),
+        ("bounced", {"code": 550, "reason": "550 5.7.26 this mail is not authenticated."}, None),
+        ("bounced", {"code": 552, "reason": "5.2.2 the mailbox is full"}, None),
+        ("bounced", {"recipient": "nobody"}, None),
+        ("deferred", {}, None),
+        ("delivered", {}, None),
+    ],
+)
+async def test_who_complains_or_is_not_there_comes_onto_the_suppression_list(
+    house: House, teller: Teller, type: str, data: dict[str, Any], reason: str | None
+) -> None:
+    await teller.tell(event(type, **{"id": await posted(house), **data}))
+    assert await listed(house) == ([] if reason is None else [("ann@example.org", "both", reason)])
+    assert ((await shown(house, await posted(house)))["state"] == "suppressed") == (reason is not None)
+
+
+async def test_a_mail_that_is_not_known_counts_too(house: House, teller: Teller) -> None:
+    """Its record may be past its time; the provider has signed."""
+    assert (await teller.tell(event("complained", id="gone"))).status == 202
+    assert await listed(house) == [("ann@example.org", "both", "complained")]
+    (act,) = await house.store.acts(9)
+    assert (act.by, act.about) == ("webhook generic", "suppression:ann@example.org")
+
+
+async def test_told_again_it_does_not_undo_what_a_person_did(house: House, teller: Teller) -> None:
+    said = event("bounced", id=await posted(house))
+    await teller.tell(said, id="event-a")
+    assert await house.store.unsuppress(["ann@example.org"], "Cy") == 1
+    assert (await teller.tell(said, id="event-a")).status == 204
+    assert await listed(house) == []
+    await teller.tell(said, id="event-b")
+    assert len(await listed(house)) == 1
+
+
+async def test_told_again_it_mends_what_was_interrupted(house: House, teller: Teller) -> None:
+    """The record had it, and we died before the list did."""
+    said = event("bounced", id=await posted(house))
+    notices = GenericHook([]).notices(
+        msgspec.convert(said, GenericEvent), "event-a", msgspec.json.encode(said)
+    )
+    assert await house.store.hear(notices) == ["applied"]
+    assert (await teller.tell(said, id="event-a")).status == 204
+    assert len(await listed(house)) == 1

@@ -12,7 +12,7 @@ from posthouse.mail.message import Lane
 from posthouse.mail.suppression import SLICE, Reach, Reason, Suppression
 from posthouse.store.catalog.trail import Deed
 
-__all__ = ["SLICE", "Suppressions", "added", "removed"]
+__all__ = ["SLICE", "Suppressions", "about", "added", "removed"]
 
 
 class Suppressions(Protocol):
@@ -48,6 +48,11 @@ class Suppressions(Protocol):
         ...
 
 
+def about(email: str) -> str:
+    """What the trail calls the entries of an address."""
+    return f"suppression:{folded(email)}"
+
+
 def added(entry: Suppression) -> Deed:
     """What the trail says of an entry that is new, or lasts longer now."""
     detail: dict[str, Any] = {"lane": entry.lane, "reason": entry.reason}
@@ -55,13 +60,9 @@ def added(entry: Suppression) -> Deed:
         detail["note"] = entry.note
     if entry.expires_at is not None:
         detail["expires_at"] = entry.expires_at
-    return Deed("suppressed", f"suppression:{folded(entry.email)}", detail)
+    return Deed("suppressed", about(entry.email), detail)
 
 
 def removed(entry: Suppression) -> Deed:
     """What the trail says of an entry that somebody took off the list."""
-    return Deed(
-        "unsuppressed",
-        f"suppression:{folded(entry.email)}",
-        {"lane": entry.lane, "reason": entry.reason},
-    )
+    return Deed("unsuppressed", about(entry.email), {"lane": entry.lane, "reason": entry.reason})
