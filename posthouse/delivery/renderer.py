@@ -16,13 +16,13 @@ from types import FrameType
 import msgspec
 import structlog
 
-from posthouse.delivery.builder import write_or_refuse
 from posthouse.delivery.frames import run
 from posthouse.mail.errors import MailError
 from posthouse.mail.message import Content, Message
 from posthouse.mail.outcome import Outcome, refused
 from posthouse.mail.press import press
-from posthouse.mail.template import BadTemplate, Made, Source, render
+from posthouse.mail.series import write_filled
+from posthouse.mail.template import BadTemplate, Made, Source, fill
 from posthouse.mail.unsubscribe import LIST, Links
 from posthouse.templates import TemplateFolder
 
@@ -83,7 +83,9 @@ def answer(request: bytes | bytearray, find: Find | None) -> bytes:
     asked = _REQUEST.decode(request)
     if isinstance(asked, Press):
         return msgspec.msgpack.encode(press_or_refuse(asked.source))
-    return msgspec.msgpack.encode([render_and_write(order, asked, find) for order in asked.mails])
+    with _bounded():
+        built = [render_and_write(order, asked, find) for order in asked.mails]
+    return msgspec.msgpack.encode(built)
 
 
 def press_or_refuse(source: Source) -> Pressed:
@@ -102,11 +104,12 @@ def render_and_write(order: Order, asked: Orders, find: Find | None) -> Built:
     if order.template is None and find is None:
         return Built(None, NO_FOLDER)
     try:
-        with _bounded():
-            link = asked.links and asked.links.of(order.content)
-            rendered = render(message, order.content, _template_of(order, asked.templates, find), link)
-            data = write_or_refuse(message, rendered, link if message.lane == LIST else None)
-            return Built(rendered if order.kept else None, data)
+        _restart_clock()
+        link = asked.links and asked.links.of(order.content)
+        filled = fill(message, order.content, _template_of(order, asked.templates, find), link)
+        kept = filled.into(order.content) if order.kept else None
+        data = write_filled(message, order.content, filled, link if message.lane == LIST else None)
+        return Built(kept, data)
     except MailError as error:
         return Built(None, refused(error.text))
     except MemoryError:
@@ -145,13 +148,17 @@ class Folder:
 
 @contextlib.contextmanager
 def _bounded() -> Generator[None]:
-    """Stops what computes for too long: not by the clock on the wall, since others compute too."""
+    """Stops what computes for too long since the clock was last restarted: not by the clock on the wall, since others
+    compute too."""
     signal.signal(signal.SIGVTALRM, _stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, CPU)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _restart_clock() -> None:
+    signal.setitimer(signal.ITIMER_VIRTUAL, CPU)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

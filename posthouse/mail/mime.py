@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from typing import cast
 
 from posthouse.mail.address import CONTROL, MAX_NAME
 from posthouse.mail.errors import BadContent, MailError
@@ -43,12 +44,35 @@ def write(message: Message, content: Content, unsubscribe: str | None = None) ->
 
     Raises BadContent (or BadAddress) for what `check` would have named."""
     try:
-        head = _head(message, content, unsubscribe)
-        headers, body = _body(content, "=_" + blake2b(message.id.encode(), digest_size=12).hexdigest())
+        body = _body(content, _boundary(message))
     except UnicodeEncodeError:
-        raise BadContent("the text holds half of a surrogate pair: it is not valid Unicode") from None
-    end = b"" if body[-1].endswith(b"\r\n") else b"\r\n"
-    return b"".join((head.encode(), b"MIME-Version: 1.0\r\n", headers, b"\r\n", *body, end))
+        raise _not_unicode() from None
+    return _assembled(message, content, unsubscribe, body)
+
+
+def write_parts(
+    message: Message, content: Content, text: Part | None, html: Part | None, unsubscribe: str | None = None
+) -> bytes:
+    """The same of a content without attachments, whose text and html are parts already."""
+    return _assembled(message, content, unsubscribe, _alternatives(text, html, _boundary(message)))
+
+
+def _boundary(message: Message) -> str:
+    return "=_" + blake2b(message.id.encode(), digest_size=12).hexdigest()
+
+
+def _assembled(message: Message, content: Content, unsubscribe: str | None, body: Part) -> bytes:
+    try:
+        head = _head(message, content, unsubscribe).encode()
+    except UnicodeEncodeError:
+        raise _not_unicode() from None
+    headers, pieces = body
+    end = b"" if pieces[-1].endswith(b"\r\n") else b"\r\n"
+    return b"".join((head, b"MIME-Version: 1.0\r\n", headers, b"\r\n", *pieces, end))
+
+
+def _not_unicode() -> BadContent:
+    return BadContent("the text holds half of a surrogate pair: it is not valid Unicode")
 
 
 def check(content: Content) -> list[tuple[str, str]]:
@@ -63,17 +87,26 @@ def check(content: Content) -> list[tuple[str, str]]:
 
 def check_text(content: Content) -> Iterator[tuple[str, str]]:
     """What is wrong with subject, html and text, as `check` has it: all of a content that a template gives."""
-    if CONTROL.search(content.subject):
-        yield "/subject", "a subject must not contain control characters or line breaks"
-    if len(content.subject) > MAX_SUBJECT:
-        yield "/subject", f"a subject must not be longer than {MAX_SUBJECT} characters"
+    yield from check_subject(content.subject)
     for field, text in (("html", content.html), ("text", content.text)):
-        if text is None:
-            continue
-        if any(map(text.__contains__, _C0)):
-            yield f"/{field}", "control characters other than TAB, CR and LF are not allowed"
-        if not _is_unicode(text):
-            yield f"/{field}", "it holds half of a surrogate pair: it is not valid Unicode"
+        if text is not None:
+            yield from check_body(field, text)
+
+
+def check_subject(subject: str) -> Iterator[tuple[str, str]]:
+    """The same of a subject."""
+    if CONTROL.search(subject):
+        yield "/subject", "a subject must not contain control characters or line breaks"
+    if len(subject) > MAX_SUBJECT:
+        yield "/subject", f"a subject must not be longer than {MAX_SUBJECT} characters"
+
+
+def check_body(field: str, text: str) -> Iterator[tuple[str, str]]:
+    """The same of html or text."""
+    if any(map(text.__contains__, _C0)):
+        yield f"/{field}", "control characters other than TAB, CR and LF are not allowed"
+    if not _is_unicode(text):
+        yield f"/{field}", "it holds half of a surrogate pair: it is not valid Unicode"
 
 
 def _head(message: Message, content: Content, unsubscribe: str | None) -> str:
@@ -110,18 +143,21 @@ def _body(content: Content, boundary: str) -> Part:
 
 def _readable(content: Content, boundary: str, inline: list[Part]) -> Part:
     html, text = content.html, content.text
-    if html is None:
-        if text is None:
-            raise BadContent("there is neither text nor html to write")
-        return text_part("plain", text)
-    page = text_part("html", html)
-    if inline:
+    page = None if html is None else text_part("html", html)
+    if page is not None and inline:
         page = multipart("related", boundary + ".r", [page, *inline])
-    if text is None:
+    if html is not None and text is None:
         text = text_of(html)
-    if not text:
-        return page
-    return multipart("alternative", boundary + ".a", [text_part("plain", text), page])
+    bare = None if text is None or (html is not None and not text) else text_part("plain", text)
+    return _alternatives(bare, page, boundary)
+
+
+def _alternatives(text: Part | None, html: Part | None, boundary: str) -> Part:
+    if text is not None and html is not None:
+        return multipart("alternative", boundary + ".a", [text, html])
+    if text is None and html is None:
+        raise BadContent("there is neither text nor html to write")
+    return cast(Part, text or html)
 
 
 @lru_cache(maxsize=64)

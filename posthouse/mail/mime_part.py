@@ -20,6 +20,8 @@ Part = tuple[bytes, list[bytes]]
 """The header lines of a part, each with its CRLF, and its body in pieces."""
 
 MAX_LINE = 998
+QUOTED_LINE = 76
+"""Characters of a line in quoted-printable."""
 MAX_QUOTED = 256 << 10
 """Octets of a text beyond which only the speed of base64 counts."""
 MAX_FILENAME = 255
@@ -44,14 +46,14 @@ def text_part(kind: Literal["plain", "html"], text: str) -> Part:
     if text.isascii():
         lines = text.split("\n")
         if _is_safe(text, lines):
-            return _text_head(kind, "7bit"), ["\r\n".join(lines).encode("ascii")]
+            return text_head(kind, "7bit"), ["\r\n".join(lines).encode("ascii")]
     data = text.encode()
     # What UTF-8 adds is half or more of the octets that quoted-printable has to write as three.
     if (len(data) - len(text)) * 12 < len(data) <= MAX_QUOTED:
-        quoted = _quoted_printable(data)
+        quoted = quoted_printable(data)
         if quoted is not None:
-            return _text_head(kind, "quoted-printable"), [quoted]
-    return _text_head(kind, "base64"), _base64(data.replace(b"\n", b"\r\n"))
+            return text_head(kind, "quoted-printable"), [quoted]
+    return text_head(kind, "base64"), _base64(data.replace(b"\n", b"\r\n"))
 
 
 def attachment_part(attachment: Attachment) -> Part:
@@ -110,7 +112,8 @@ def attachment_faults(attachment: Attachment) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=8)
-def _text_head(kind: str, encoding: str) -> bytes:
+def text_head(kind: str, encoding: str) -> bytes:
+    """The header lines of a text."""
     head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
     return head.encode("ascii")
 
@@ -133,15 +136,15 @@ def _is_safe(text: str, lines: list[str]) -> bool:
 _UNSAFE = ("\nFrom ", "--=_", *(chr(c) for c in (*range(9), *range(11, 32), 127)))
 
 
-def _quoted_printable(data: bytes) -> bytes | None:
-    """RFC 2045 §6.7, or None where lines came out longer than its 76 characters."""
+def quoted_printable(data: bytes) -> bytes | None:
+    """RFC 2045 §6.7, lines ending with LF made lines ending with CRLF; None where they came out longer than QUOTED_LINE."""
     quoted = b2a_qp(data, istext=True)
     # A "From " at the start of a line is what some servers write ">From".
     mended = quoted.replace(b"\nFrom ", b"\n=46rom ")
     if mended.startswith(b"From "):
         mended = b"=46" + mended[1:]
     # The C function does not count the two octets that a space before a line end grows by.
-    if (mended is not quoted or b"=20\n" in mended or b"=09\n" in mended) and _longest(mended) > 76:
+    if (mended is not quoted or b"=20\n" in mended or b"=09\n" in mended) and _longest(mended) > QUOTED_LINE:
         return None
     return mended.replace(b"\n", b"\r\n")
 

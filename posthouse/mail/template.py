@@ -6,10 +6,10 @@ Errors name a file and a line of the template, and never a value.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from types import TracebackType
-from typing import Any, NoReturn
+from types import CodeType, TracebackType
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError
@@ -19,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from posthouse.mail.errors import BadContent
 from posthouse.mail.message import Content, Message
 from posthouse.mail.mime import check_text
+from posthouse.mail.stretch import Stretches, stretches
 
 FILES = {"subject": "subject.txt", "html": "body.html", "mjml": "body.mjml", "text": "body.txt"}
 """Where each part of a template lies. MJML is looked at only where there is no html."""
@@ -65,21 +66,54 @@ def is_rendered(content: Content) -> bool:
     return content.template is None or content.html is not None or content.text is not None
 
 
+class Text(NamedTuple):
+    """What a part of a template gave, in pieces, and which of them are constant."""
+
+    pieces: Sequence[str]
+    known: Stretches
+
+    def __str__(self) -> str:
+        return "".join(self.pieces)
+
+
+class Filled(NamedTuple):
+    """What a template gave; nobody has looked at it yet."""
+
+    subject: str
+    html: Text | None
+    text: Text | None
+
+    def into(self, content: Content) -> Content:
+        """The content with it. Raises BadTemplate where that cannot be sent."""
+        html, text = (None if part is None else str(part) for part in (self.html, self.text))
+        rendered = msgspec.structs.replace(content, subject=self.subject, html=html, text=text)
+        refuse(check_text(rendered))
+        return rendered
+
+
+def refuse(faults: Iterable[tuple[str, str]]) -> None:
+    """Raises BadTemplate for the first thing that is wrong with what a template gave."""
+    for pointer, detail in faults:
+        raise BadTemplate(f"what the template gives cannot be sent: {pointer[1:]}: {detail}")
+
+
 def render(message: Message, content: Content, made: Made, unsubscribe: str | None = None) -> Content:
     """The content with what the template gives; a subject of its own stays. `unsubscribe` is the link of whoever gets it
     (mail.unsubscribe). Raises BadTemplate."""
+    return fill(message, content, made, unsubscribe).into(content)
+
+
+def fill(message: Message, content: Content, made: Made, unsubscribe: str | None = None) -> Filled:
+    """What the template gives, for whoever makes a mail of it. Raises BadTemplate."""
     known = environment(False).globals | variables(message, content, made.defaults, unsubscribe)
     room = _Room()
     parts = _compiled(made.subject, made.html, None if made.derived else made.text)
     filled = {name: part.fill(known, room) for name, part in parts.items()}
-    subject = content.subject or " ".join(filled.get("subject", "").split())
+    subject = content.subject or " ".join(str(filled.get("subject", "")).split())
     if not subject:
         raise BadTemplate("the template gives no subject")
     text = _derived(made.text, known, room) if made.derived else filled.get("text")
-    rendered = msgspec.structs.replace(content, subject=subject, html=filled.get("html"), text=text)
-    for pointer, detail in check_text(rendered):
-        raise BadTemplate(f"what the template gives cannot be sent: {pointer[1:]}: {detail}")
-    return rendered
+    return Filled(subject, filled.get("html"), text)
 
 
 def variables(
@@ -100,7 +134,7 @@ def variables(
 
 
 class _Room:
-    """The characters that are left for what a template gives."""
+    """The characters that are left for what a template gives. What was escaped is a plain text from here on."""
 
     def __init__(self) -> None:
         self.left = MOST
@@ -109,7 +143,7 @@ class _Room:
         self.left -= len(piece)
         if self.left < 0:
             raise BadTemplate(f"the template gives more than {MOST} characters")
-        return piece
+        return piece if type(piece) is str else str.__str__(piece)
 
 
 class _Missing(StrictUndefined):
@@ -147,13 +181,17 @@ def compiled(part: str, source: str) -> Template:
         raise BadTemplate(f"{FILES[part]}: it is too deep or too large") from None
 
 
-def _derived(source: str | None, known: dict[str, Any], room: _Room) -> str | None:
+def _derived(source: str | None, known: dict[str, Any], room: _Room) -> Text | None:
     """None where it fails: then the mail's text is made of its html."""
     try:
         text = _compiled(None, None, source)["text"].fill(known, room)
     except BadTemplate:
         return None
-    return _GAP.sub("\n\n", text).strip() or None
+    whole = str(text)
+    tidy = (_GAP.sub("\n\n", whole) if "\n\n\n" in whole else whole).strip()
+    if tidy == whole:
+        return text
+    return Text([tidy], {}) if tidy else None
 
 
 class _Part:
@@ -163,19 +201,29 @@ class _Part:
     def __init__(self, name: str, template: Template) -> None:
         self._name, self._template = name, template
         self._contexts: list[Context] = []
+        self._known = stretches(_constants(template.root_render_func.__code__))
 
-    def fill(self, known: dict[str, Any], room: _Room) -> str:
+    def fill(self, known: dict[str, Any], room: _Room) -> Text:
         """`known` are all variables, with those of Jinja2. Raises BadTemplate."""
         context = self._contexts.pop() if self._contexts else self._template.new_context()
         context.parent, context.vars, context.exported_vars = known, {}, set()
         try:
-            filled = "".join(map(room.take, self._template.root_render_func(context)))
+            pieces = [*map(room.take, self._template.root_render_func(context))]
         except BadTemplate:
             raise
         except Exception:  # a context that was left in the middle is not used again
-            return _fill(self._name, self._template, known, _Room())
+            return Text([_fill(self._name, self._template, known, _Room())], {})
         self._contexts.append(context)
-        return filled
+        return Text(pieces, self._known)
+
+
+def _constants(code: CodeType) -> Iterator[str]:
+    """All texts that a compiled template gives as they are."""
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _constants(constant)
 
 
 def _fill(part: str, template: Template, known: Mapping[str, Any], room: _Room) -> str:
