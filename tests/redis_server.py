@@ -54,6 +54,12 @@ class RedisServer:
         await asyncio.to_thread(self._process.wait, 20)
         self._process = None
 
+    @property
+    def process(self) -> int:
+        """The process id of the server, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """It takes connections and answers nothing."""

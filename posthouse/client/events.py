@@ -8,7 +8,7 @@ second. A save is repeated under the same eventId while patience lasts, so nothi
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
@@ -78,14 +78,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 class EventClient:
     """`records` is `grpc://host:port?key=KEY` (with tls, ca, cert, cert_key as the store's URL), `queue` is
-    `amqp://user:pass@host:port/vhost`. One client serves any number of tasks of one event loop."""
+    `amqp://user:pass@host:port/vhost`. One client serves any number of tasks of one event loop. `saved` hears which
+    documents are saved and PENDING, right before their event is published."""
 
-    def __init__(self, records: str, queue: str, *, patience: float = 30.0) -> None:
+    def __init__(
+        self,
+        records: str,
+        queue: str,
+        *,
+        patience: float = 30.0,
+        saved: Callable[[Sequence[str]], None] = lambda event_ids: None,
+    ) -> None:
         address = parse(records)
         self._metadata = (("x-api-key", address.key),)
         self._channel = _open(address)
         self._queue = RabbitQueue(queue)
-        self._patience = patience
+        self._patience, self._told = patience, saved
         self._batcher: Batcher[pb.EmailDocument, Saved | Error] = Batcher(
             self._send, most=AT_ONCE, weigh=pb.EmailDocument.ByteSize
         )
@@ -136,6 +144,7 @@ class EventClient:
             for reply in replies
             if isinstance(reply, pb.SaveReply) and reply.status == "PENDING"
         ]
+        self._told(ids)
         published = await self._published(ids)
         return [reply if isinstance(reply, Error) else _saved(reply, published) for reply in replies]
 

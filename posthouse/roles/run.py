@@ -17,11 +17,12 @@ from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
 from posthouse.roles.campaigns import finder, open_campaigns
+from posthouse.roles.faults import NONE, Faults
 from posthouse.roles.links import DEFAULT_PORT, open_links
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
 from posthouse.roles.records import keep_records, serve_records
 from posthouse.roles.templates import open_pin
-from posthouse.roles.work import open_queue_of, open_worker, rules
+from posthouse.roles.work import open_queue_of, open_transports_of, open_worker, rules
 from posthouse.server import Server, listen_on, shown_host
 from posthouse.store.base import Wakes
 from posthouse.suppressed import SuppressionList
@@ -42,6 +43,7 @@ async def run(
     migrating: bool,
     *,
     beside: bool = False,
+    faults: Faults = NONE,
 ) -> None:
     """Runs the roles until SIGTERM or Ctrl-C, then drains. `ready` gets the address (or "") once all of it stands;
     `beside` lets it listen where another process still does."""
@@ -54,8 +56,8 @@ async def run(
     async with contextlib.AsyncExitStack() as stack:
         port = settings.port if settings.port is not None or "api" not in roles else DEFAULT_PORT
         listener = None if port is None else listen_on(settings.host, port, beside=beside)
-        record = await stack.enter_async_context(
-            opened_store(settings, migrating=migrating, patience=PATIENCE)
+        record = faults.store(
+            await stack.enter_async_context(opened_store(settings, migrating=migrating, patience=PATIENCE))
         )
         catalog = await stack.enter_async_context(opened_catalog(settings, record))
         suppressed = SuppressionList(catalog)
@@ -67,14 +69,18 @@ async def run(
         store = watch_store(record, meters)
         with named():
             listen = record.listen if isinstance(record, Wakes) else None
-            queue = open_queue_of(settings, store, suppressed, listen, open_pin(settings, catalog))
+            pin = open_pin(settings, catalog)
+            queue = faults.queue(open_queue_of(settings, store, suppressed, listen, pin))
             await queue.start()
         stack.push_async_callback(queue.stop)
         worker = None
         if "worker" in roles:
             bulk = open_campaigns(settings, record, store)
             times, find = attempt_times(meters), finder(catalog)
-            worker = open_worker(settings, store, suppressed, linking.links, queue, times, bulk, find)
+            ways_out = [faults.transport(each) for each in open_transports_of(settings, store)]
+            worker = open_worker(
+                settings, store, suppressed, linking.links, queue, ways_out, times, bulk, find
+            )
             await worker.start()
             stack.push_async_callback(worker.stop)
         address = ""

@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from posthouse.config import BadSettings, Settings
@@ -67,6 +67,7 @@ def open_worker(
     suppressed: SuppressionList,
     links: Links,
     queue: Queue,
+    ways_out: Sequence[Transport],
     over: AttemptOver,
     bulk: Bulk | None = None,
     find: FindMade | None = None,
@@ -84,10 +85,14 @@ def open_worker(
         keep_bodies=settings.keep_bodies,
         keep_records=settings.keep_records,
     )
-    ways_out = transports(settings, _pacing(settings, store))
     tell = _telling(settings, queue)
     policy = retry_policy(settings)
     return Worker(store, queue, ways_out, policy, options, over, tell, bulk, suppressed, find)
+
+
+def open_transports_of(settings: Settings, store: Store) -> list[Transport]:
+    """The transports of these settings, whose rates hold for all processes that share the store."""
+    return transports(settings, _pacing(settings, store))
 
 
 def _telling(settings: Settings, queue: Queue) -> Tell | None:

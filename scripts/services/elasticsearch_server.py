@@ -90,6 +90,12 @@ class Server:
             self.kill()
 
     @property
+    def process(self) -> int:
+        """The process id of the server, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def _environment(self) -> dict[str, str]:
         return {
             "ES_TMPDIR": str(self._folder / "tmp"),

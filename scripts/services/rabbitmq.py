@@ -104,6 +104,12 @@ class Broker:
             self._epmd.terminate()
             self._epmd.wait(LIMIT)
 
+    @property
+    def process(self) -> int:
+        """The process id of the server, which runs."""
+        assert self._node is not None
+        return self._node.pid
+
     def _signal(self, number: signal.Signals) -> None:
         """To the node and what it started."""
         if self._node is not None:

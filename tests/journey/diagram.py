@@ -28,6 +28,7 @@ class Sink:
     def __init__(self, folder: Path, delay: float) -> None:
         self.port, self._delay, self._log = free_port(), delay, folder / "sink.log"
         self._process: subprocess.Popen[str] | None = None
+        self._from = 0
 
     def start(self) -> None:
         line = [sys.executable, "-m", "posthouse.testing.sink", "--port", str(self.port)]
@@ -42,9 +43,21 @@ class Sink:
             with self._process:
                 self._process.kill()
 
+    def mark(self) -> None:
+        """What was taken before is counted no more."""
+        self._from = self._log.stat().st_size
+
+    @property
+    def process(self) -> int:
+        """The process id of the server, which runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def taken(self) -> Counter[str]:
-        """How often each address was given a mail."""
-        *whole, _ = self._log.read_bytes().split(b"\n")
+        """How often each address was given a mail, since `mark`."""
+        with self._log.open("rb") as log:
+            log.seek(self._from)
+            *whole, _ = log.read().split(b"\n")
         return Counter(address for line in whole for address in json.loads(line)["recipients"])
 
     async def received(self, more: int) -> None:
@@ -64,6 +77,11 @@ class Producer:
         )
         self.saved: list[str] = []
         self._reading = asyncio.create_task(asyncio.to_thread(self._read))
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
 
     async def has_saved(self, count: int) -> None:
         """Returns when it has saved so many."""

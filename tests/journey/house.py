@@ -53,6 +53,7 @@ class House:
             **given,
             **(environ or {}),
         }
+        self.program: tuple[str, ...] = ("posthouse.cli",)
         self.out = folder / "out.log"
         self.process: subprocess.Popen[bytes] | None = None
         limits = httpx2.Limits(max_connections=64, max_keepalive_connections=64)
@@ -68,7 +69,7 @@ class House:
         """Starts the process and waits for its `ready` line."""
         start = self.out.stat().st_size if self.out.exists() else 0
         with self.out.open("ab") as out:
-            command = [sys.executable, "-m", "posthouse.cli", *self.arguments]
+            command = [sys.executable, "-m", *self.program, *self.arguments]
             self.process = subprocess.Popen(
                 command, env=self.environ, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder
             )

@@ -1,10 +1,11 @@
-"""A producer of deployment 3 as a process: `python -m tests.journey.producer RECORDS QUEUE NAME START END [--save-only]`.
+"""A producer of deployment 3 as a process: `python -m tests.journey.producer RECORDS QUEUE NAME START END [--save-only | --trap N]`.
 
-Both steps for each mail, a few at a time, or the first step only; each eventId (from NAME-START on) is said once it is saved. While the records service is away a mail is handed in again under its eventId. Ends sooner when its stdin does.
+Both steps for each mail, a few at a time, or the first step only; each eventId (from NAME-START on) is said once it is saved. While the records service is away a mail is handed in again under its eventId. Ends sooner when its stdin does. With a trap it dies between its two steps, the Nth time.
 """
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 import grpc.aio
 
@@ -13,6 +14,7 @@ from posthouse.client.events import EmailDocument, EventClient
 from posthouse.proto import records_pb2 as pb
 from posthouse.proto.records_pb2_grpc import EmailRecordsStub
 from posthouse.store.remote.address import parse
+from tests.crash.trap import SAVED, Trap
 
 AT_ONCE = 4
 PAUSE = 0.05
@@ -26,9 +28,11 @@ def mail(id: str) -> EmailDocument:
     )
 
 
-async def produce(records: str, queue: str, ids: asyncio.Queue[str], ends: asyncio.Event) -> None:
+async def produce(
+    records: str, queue: str, ids: asyncio.Queue[str], ends: asyncio.Event, saved: Callable[[object], None]
+) -> None:
     """Sends what is in `ids`, until there is nothing more."""
-    async with EventClient(records, queue, patience=2.0) as client:
+    async with EventClient(records, queue, patience=2.0, saved=saved) as client:
 
         async def one_after_another() -> None:
             while not ids.empty() and not ends.is_set():
@@ -71,7 +75,11 @@ async def main(records: str, queue: str, name: str, start: str, end: str, *flags
     ends = asyncio.Event()
     told = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     told.add_done_callback(lambda _: ends.set())
-    await (save(records, ids, ends) if "--save-only" in flags else produce(records, queue, ids, ends))
+    if "--save-only" in flags:
+        await save(records, ids, ends)
+    else:
+        trap = Trap(SAVED, int(flags[1]) if flags else 0, "kill")
+        await produce(records, queue, ids, ends, lambda ids: trap.passed(SAVED))
 
 
 if __name__ == "__main__":

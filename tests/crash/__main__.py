@@ -1,0 +1,55 @@
+"""`python -m tests.crash [words…] [--mails 500]`: the crash matrix, or those cells whose line has all the words.
+
+Each line says what befell which part of which deployment and when, and what was found. Ends with 1 when the promise did
+not hold.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+from tests.crash.cell import Cell
+from tests.crash.ground import Ground, ground
+from tests.crash.matrix import cells
+from tests.crash.run import Books, run
+from tests.crash.table import HEADER, row, summary
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="tests.crash", description=__doc__)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--mails", type=int, default=500)
+    asked = parser.parse_args()
+    chosen = [cell for cell in cells() if all(word in str(cell) for word in asked.words)]
+    started = time.monotonic()
+    print(HEADER, flush=True)
+    found = asyncio.run(run_all(chosen, asked.mails))
+    print(summary(found, time.monotonic() - started))
+    return int(any(books.wrong for books in found))
+
+
+async def run_all(chosen: Sequence[Cell], mails: int) -> list[Books]:
+    """One after another; the servers of a deployment are started once."""
+    found: list[Books] = []
+    for deployment, its_cells in groupby(chosen, key=lambda cell: cell.deployment):
+        async with ground(deployment) as servers:
+            for cell in its_cells:
+                found.append(await books_of(cell, servers, mails))
+                print(row(cell, found[-1]), flush=True)
+    return found
+
+
+async def books_of(cell: Cell, servers: Ground, mails: int) -> Books:
+    """Of one that does not come to its end, why."""
+    try:
+        return await run(cell, servers, mails)
+    except (AssertionError, TimeoutError) as error:
+        return Books(wrong=[f"{type(error).__name__}: {error}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""A cell of the matrix: what befalls which part, when; and what of that may cost a second copy of a mail."""
+
+from typing import NamedTuple
+
+from tests.crash import trap
+
+RANDOM = "random"
+KILL, STOP, CUT, LOST = "kill -9", "stopped 6 s", "link cut 3 s", "machine lost"
+ALL, SMTP = "api and worker", "SMTP server"
+CONNECTIONS = 4
+"""SMTP connections of each worker process."""
+WORKERS = {1: 1, 2: 2, 3: 2, 4: 2}
+"""Worker processes of each deployment."""
+AHEAD = 128
+"""What a worker may have claimed beyond two mails for each of its connections."""
+PER_MAIL = (trap.BEFORE_END, trap.BEGUN, trap.AFTER_END, trap.AFTER_REPLY, trap.NOTED)
+
+
+class Cell(NamedTuple):
+    """`policy` is POSTHOUSE_ON_UNKNOWN."""
+
+    deployment: int
+    part: str
+    how: str
+    moment: str = RANDOM
+    policy: str = "resend"
+    connections: int = CONNECTIONS
+
+    def __str__(self) -> str:
+        return f"{self.deployment} {self.part}, {self.how}, {self.moment}, {self.policy}"
+
+    @property
+    def sends(self) -> bool:
+        """Whether the part is one that sends."""
+        return "worker" in self.part
+
+    @property
+    def most_doubled(self) -> int:
+        """How many mails may come twice, and then say so. With `hold` none. Else one for each connection that died
+        with the process that sent, or with the SMTP server; and of a machine whose journal nobody can read, or a process
+        that does not answer for longer than its lease, what it had claimed."""
+        if self.policy == "hold":
+            return 0
+        if self.part == SMTP:
+            return 0 if self.how == STOP else self.connections * WORKERS[self.deployment]
+        if not self.sends:
+            return 0
+        if self.how == KILL:
+            return self.connections
+        return 2 * self.connections + AHEAD
+
+    def nth(self, mails: int) -> int:
+        """Which passage of its fault point it is: of what comes in batches an early one."""
+        if self.moment in PER_MAIL:
+            return mails // (5 * WORKERS[self.deployment])
+        return 1 if self.moment == trap.FREEZING else 2

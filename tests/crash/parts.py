@@ -1,0 +1,143 @@
+"""The parts of a deployment, each of which can be killed, started, frozen and thawed."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from posthouse.config import PREFIX
+from tests.cluster import Cluster
+from tests.journey.diagram import Sink
+from tests.journey.house import House, until
+from tests.own_elasticsearch import Server
+from tests.rabbit_server import Broker
+from tests.redis_server import RedisServer
+
+ROOT = str(Path(__file__).parents[2])
+
+
+class Part(Protocol):
+    """One process, or those of one server."""
+
+    async def kill(self) -> None:
+        """kill -9."""
+        ...
+
+    async def start(self) -> None:
+        """Again; returns when it serves."""
+        ...
+
+    async def freeze(self) -> None:
+        """SIGSTOP."""
+        ...
+
+    async def thaw(self) -> None:
+        """SIGCONT."""
+        ...
+
+
+class Role:
+    """A process of Posthouse. `sets` gives its house another setting for its next start."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        house.environ["PYTHONPATH"] = ROOT
+
+    def set(self, **settings: str) -> None:
+        self.house.environ |= {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
+
+    def lay(self, point: str, nth: int, how: str) -> None:
+        """Its next start is with a trap in it."""
+        self.house.program = ("tests.crash.program", point, str(nth), how)
+        self._plain = self.house.arguments
+        role = self._plain[-1]
+        self.house.arguments = ["api", "worker"] if role == "serve" else [role]
+
+    def clear(self) -> None:
+        """Its next start is a plain one."""
+        if self.house.program[0] != "posthouse.cli":
+            self.house.program, self.house.arguments = ("posthouse.cli",), self._plain
+
+    async def sprung(self, how: str, seconds: float) -> None:
+        """Returns when its trap has sprung."""
+        assert self.house.process is not None
+        wanted, process = "T" if how == "stop" else "ZX", self.house.process.pid
+        await until(lambda: state_of(process) in wanted, seconds, lambda: self.house.log[-2000:])
+
+    async def kill(self) -> None:
+        await self.house.kill()
+
+    async def start(self) -> None:
+        self.clear()
+        await self.house.start()
+
+    async def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.house.process is not None
+        self.house.process.send_signal(number)
+
+
+class Served:
+    """A server that runs as a process with its children, and starts on a thread of its own."""
+
+    def __init__(self, server: Cluster | Server | Broker | Sink) -> None:
+        self.server = server
+
+    async def kill(self) -> None:
+        processes = self._signal(signal.SIGKILL)
+        await until(lambda: all(map(_is_gone, processes)), 20)
+        if isinstance(self.server, Broker):
+            self.server.stop()
+        elif not isinstance(self.server, Cluster):
+            self.server.kill()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.server.start)
+
+    async def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> list[int]:
+        processes = family(self.server.process)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+        return processes
+
+
+class Redis(Served):
+    """Its own start need not be on a thread."""
+
+    server: RedisServer
+
+    async def start(self) -> None:
+        await self.server.start()
+
+
+def family(process: int) -> list[int]:
+    """A process and all that come from it."""
+    path = Path(f"/proc/{process}/task/{process}/children")
+    children = [int(each) for each in path.read_text().split()] if path.exists() else []
+    return [process, *(one for child in children for one in family(child))]
+
+
+def state_of(process: int) -> str:
+    """By the letter that Linux has for it; X for one that is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def _is_gone(process: int) -> bool:
+    return state_of(process) in "XZ"
