@@ -44,6 +44,10 @@ class SecondDoor:
             except StoreAway as error:
                 self.store_away(error, "look for overdue mail")
             await asyncio.sleep(TURN)
+            if elapsed_clock() - started - TURN > self._options.lease / 2:
+                self._answering_since = (
+                    None  # we were stopped or asleep: our leases, and others', ran out meanwhile
+                )
             self._hands.turned()
 
     async def overdue(self, lane: Lane) -> None:

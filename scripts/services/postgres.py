@@ -49,6 +49,10 @@ class Cluster:
         """At once, as if the machine had lost power."""
         self._control("stop", "--mode=immediate")
 
+    def forget(self) -> None:
+        """Of one that was killed with kill -9, all of it: the machine started anew, so that nobody has its number."""
+        (self._data / "postmaster.pid").unlink()
+
     def end(self) -> None:
         """Stops it if it runs."""
         if (self._data / "postmaster.pid").exists():

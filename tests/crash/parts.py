@@ -91,11 +91,14 @@ class Served:
         self.server = server
 
     async def kill(self) -> None:
+        self._signal(signal.SIGSTOP)  # so that it makes no more of them
         processes = self._signal(signal.SIGKILL)
         await until(lambda: all(map(_is_gone, processes)), 20)
-        if isinstance(self.server, Broker):
+        if isinstance(self.server, Cluster):
+            self.server.forget()
+        elif isinstance(self.server, Broker):
             self.server.stop()
-        elif not isinstance(self.server, Cluster):
+        else:
             self.server.kill()
 
     async def start(self) -> None:
@@ -116,9 +119,12 @@ class Served:
 
 
 class Redis(Served):
-    """Its own start need not be on a thread."""
+    """It starts and dies without a thread."""
 
     server: RedisServer
+
+    async def kill(self) -> None:
+        await self.server.kill()
 
     async def start(self) -> None:
         await self.server.start()

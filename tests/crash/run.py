@@ -12,7 +12,7 @@ from tests.crash.parts import Role
 from tests.crash.place import Place
 from tests.journey.house import until
 
-SECONDS = {KILL: 1.0, LOST: 0.0, STOP: 6.0, CUT: 3.0}
+SECONDS = {KILL: 0.5, LOST: 0.0, STOP: 6.0, CUT: 3.0}
 """How long it lasts: what is stopped, for three leases; what is killed, until it is started again after that."""
 REACHED = 60.0
 """Seconds in which the moment must come."""
