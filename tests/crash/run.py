@@ -22,7 +22,7 @@ HEALED = 120.0
 
 class Books(NamedTuple):
     """What was found: of the mails that were `accepted` how many were `lost`, came more than once (`doubled`), or say that
-    an outcome was `unknown`; the `seconds` from the end of the harm until nothing was open; and what is `wrong`."""
+    an outcome was `unknown`; the `seconds` from the end of the harm (of a death: from it) until nothing was open; and what is `wrong`."""
 
     accepted: int = 0
     lost: int = 0
@@ -38,8 +38,7 @@ async def run(cell: Cell, ground: Ground, mails: int) -> Books:
     async with ground.place(cell, names) as place:
         loading = asyncio.ensure_future(place.load.run(names))
         try:
-            await befall(cell, place, mails)
-            since = asyncio.get_running_loop().time()
+            since = await befall(cell, place, mails)
             await asyncio.wait_for(loading, HEALED)
             await place.closed(HEALED)
             seconds = asyncio.get_running_loop().time() - since
@@ -48,8 +47,9 @@ async def run(cell: Cell, ground: Ground, mails: int) -> Books:
         return await compare(cell, place, seconds)
 
 
-async def befall(cell: Cell, place: Place, mails: int) -> None:
-    """Waits for the moment, does the harm, and undoes it."""
+async def befall(cell: Cell, place: Place, mails: int) -> float:
+    """Waits for the moment, does the harm, and undoes it. When it was over, on the loop's clock: a death is over at once."""
+    loop = asyncio.get_running_loop()
     part = place.parts[cell.part]
     if cell.moment == RANDOM:
         await at_random(cell, place, mails)
@@ -61,15 +61,18 @@ async def befall(cell: Cell, place: Place, mails: int) -> None:
         await part.sprung("stop" if cell.how == STOP else "kill", REACHED)
     if cell.how in (KILL, LOST):
         await part.kill()
+    died = loop.time()
     await asyncio.sleep(SECONDS[cell.how])
     if cell.how == CUT:
         await place.links[cell.part].mend()
-    elif cell.how == STOP:
+        return loop.time()
+    if cell.how == STOP:
         await part.thaw()
-    else:
-        if cell.how == LOST and isinstance(part, Role):
-            part.set(state_dir=str(part.house.folder / "another"))
-        await part.start()
+        return loop.time()
+    if cell.how == LOST and isinstance(part, Role):
+        part.set(state_dir=str(part.house.folder / "another"))
+    await part.start()
+    return died
 
 
 async def at_random(cell: Cell, place: Place, mails: int) -> None:
