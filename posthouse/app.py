@@ -35,6 +35,7 @@ from posthouse.submission.problems import Problem
 from posthouse.submission.reference.routes import reference_routes
 from posthouse.submission.request import SendRequest
 from posthouse.submission.send import SEND, SendReply, send_email
+from posthouse.submission.suppressions.routes import suppression_routes
 from posthouse.submission.templates.routes import template_routes
 from posthouse.submission.templates.shelf import Shelf
 from posthouse.suppressed import SuppressionList
@@ -146,6 +147,7 @@ def routes(api: Api) -> list[Route]:
         *bulk_routes(api.bulk, api.reads or api.store),
         *template_routes(api.shelf),
         *contact_routes(api.contacts),
+        *suppression_routes(api.catalog, api.suppressed, api.now),
         *unsubscribe_routes(api.suppressed, api.link_keys),
         *(webhook_route(hook, ears) for hook in api.hooks),
     ]

@@ -328,12 +328,34 @@ def roles(page: dict[str, Any]) -> None:
     _table(("role", "people"), [(each["role"], str(each["count"])) for each in page["items"]])
 
 
+def suppressions(page: dict[str, Any]) -> None:
+    """A list of those who are not to be mailed."""
+    names = ("email", "lane", "reason", "expiresAt", "createdAt", "createdBy", "note")
+    _page(page, names, [tuple(each[name] or "" for name in names) for each in page["items"]])
+
+
+def trail(page: dict[str, Any]) -> None:
+    """A list of acts."""
+    rows = [(e["at"], e["by"], e["act"], e["about"], _written(e["detail"] or None)) for e in page["items"]]
+    _page(page, ("at", "by", "act", "about", "detail"), rows)
+
+
+def _page(page: dict[str, Any], head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A page of a list, and where it goes on."""
+    if not on_terminal():
+        show(page)
+        return
+    _table(head, rows)
+    if cursor := page["pagination"]["nextCursor"]:
+        say(f"more: --cursor {cursor}")
+
+
 def imported(told: dict[str, Any]) -> None:
-    """What became of a file of contacts."""
+    """What became of a file."""
     if not on_terminal():
         show(told)
         return
-    words = ("created", "updated", "unchanged", "wrong")
+    words = [name for name in ("created", "added", "updated", "unchanged", "wrong") if name in told]
     _table(words, [[f"{told[word]:,}" for word in words]])
     if told["errors"]:
         _table(("line", "column", ""), [(str(e["line"]), e["column"], e["error"]) for e in told["errors"]])

@@ -17,6 +17,7 @@ from posthouse.cli.keys import create, list_keys, revoke
 from posthouse.cli.mails import explain, inbox, logs, retry, show
 from posthouse.cli.send import send
 from posthouse.cli.serve import migrate, records, serve, worker
+from posthouse.cli.suppressions import suppressions, trail
 from posthouse.cli.templates import templates
 from posthouse.cli.watch import audit, config, doctor, status
 
@@ -24,7 +25,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(serve, worker, records, migrate),
     *(send, logs, show, explain, retry, inbox),
     *(status, doctor, config, audit),
-    *(backup, restore, hold),
+    *(trail, backup, restore, hold),
 )
 
 app = App(
@@ -41,6 +42,7 @@ keys.command(revoke)
 app.command(keys)
 app.command(bulk)
 app.command(templates)
+app.command(suppressions)
 app.command(contacts)
 
 

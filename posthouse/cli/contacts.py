@@ -45,7 +45,7 @@ def import_file(
     """
 
     async def work(settings: Settings) -> int:
-        from posthouse.contact_file import BadFile
+        from posthouse.csv_file import BadFile
 
         told = Told(dry_run)
         try:

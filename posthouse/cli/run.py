@@ -67,6 +67,15 @@ async def opened_desk(settings: Settings, url: str | None, key: str | None) -> A
             yield desk
 
 
+async def patiently(desk: Any, method: str, path: str, body: Any = None) -> Any:
+    """The answer to one of many requests: where there were too many it waits as it is told to."""
+    while True:
+        reply = await desk(method, path, body)
+        if reply.status != 429:
+            return reply
+        await asyncio.sleep(float(reply.headers.get("retry-after", 1)))
+
+
 def ask(
     method: str, path: str, shown: Callable[[Any], None], url: str | None = None, key: str | None = None
 ) -> int:

@@ -5,12 +5,13 @@ address and lane the one that lasts longer holds, and of two that last as long t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import msgspec
 
-from posthouse.mail.address import folded, parse_mailbox
+from posthouse.mail.address import CONTROL, folded, parse_mailbox
+from posthouse.mail.contact import BadEntry, Flaw
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.message import LANES, Lane, Message
 from posthouse.mail.notice import Notice
@@ -65,6 +66,23 @@ class Suppression(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     def place(self) -> tuple[str, Reach]:
         """There is one entry for each of these."""
         return folded(self.email), self.lane
+
+
+def checked(entry: Suppression, now: int, flaws: Sequence[Flaw] = ()) -> Suppression:
+    """The entry as it can be kept at a time (microseconds), its address normalised. Raises BadEntry, with these `flaws` and
+    its own."""
+    found, email = [*flaws], entry.email
+    try:
+        email = parse_mailbox(entry.email).email
+    except BadAddress as error:
+        found.insert(0, Flaw("email", error.text))
+    if len(entry.note) > MAX_NOTE or CONTROL.search(entry.note):
+        found.append(Flaw("note", f"must have {MAX_NOTE} characters at most, and no control characters"))
+    if entry.expires_at is not None and entry.expires_at <= now:
+        found.append(Flaw("expires_at", "must be later than now"))
+    if found:
+        raise BadEntry(found)
+    return msgspec.structs.replace(entry, email=email)
 
 
 def entry_of(notice: Notice) -> Suppression | None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.contact_file import BadFile, Line, read_contacts, write_contacts, write_head
+from posthouse.contact_file import Line, read_contacts, write_contacts, write_head
+from posthouse.csv_file import BadFile
 from posthouse.mail.contact import Contact, Entry
 
 

@@ -1,13 +1,12 @@
 """GET /api/emails/jobs/{jobId}/recipients, and all of them as a file: who gets a campaign, and what became of each."""
 
-import csv
-import io
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, cast
 
 import msgspec
 from msgspec import Meta
 
+from posthouse.csv_file import csv_text, harmless
 from posthouse.mail.address import parse_mailbox
 from posthouse.mail.errors import BadAddress
 from posthouse.mail.lifecycle import STATES, State, Status
@@ -106,11 +105,11 @@ def _query(campaign: str, arguments: dict[str, str], limit: int, cursor: str | N
 
 
 async def _lines(reads: Reads, query: Query) -> AsyncGenerator[bytes]:
-    yield _csv([COLUMNS])
+    yield csv_text([COLUMNS]).encode()
     while True:
         page = await in_time(reads.page(query))
         if page.items:
-            yield _csv([_line(each) for each in page.items])
+            yield csv_text([_line(each) for each in page.items]).encode()
         if page.next_cursor is None:
             return
         query = msgspec.structs.replace(query, cursor=page.next_cursor)
@@ -126,17 +125,6 @@ def _line(listed: Listed) -> Sequence[object]:
         view.attempts,
         view.code,
         view.category,
-        _harmless(view.error),
+        harmless(view.error or ""),
         view.sent_at,
     )
-
-
-def _harmless(text: str | None) -> str | None:
-    """A server's words that a spreadsheet would take for a formula begin with an apostrophe instead."""
-    return f"'{text}" if text and text[0] in "=+-@\t\r" else text
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\r\n").writerows(rows)
-    return written.getvalue().encode()

@@ -36,7 +36,7 @@ from posthouse.submission.contacts.views import (
     show_written,
 )
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.logs import LIMIT, MAX_FILTER, MAX_LIMIT, number, read_arguments
+from posthouse.submission.logs import LIMIT, MAX_LIMIT, number, read_arguments
 from posthouse.submission.problems import Fault, Finding, Problem, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 from posthouse.submission.shape import read
@@ -53,7 +53,7 @@ EMAIL = Parameter(
 )
 ROLE = Parameter(
     "role",
-    Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_FILTER)],
+    str,
     "Only who has one of these roles, separated by commas.",
 )
 WRITE_MANY = Doc(

@@ -19,8 +19,8 @@ class ContactFields(
 
     name: str | None = None
     roles: Annotated[
-        list[Annotated[str, says("A role.", minLength=1, maxLength=MAX_ROLE)]] | None,
-        says("Replace those that were there.", maxItems=MAX_ROLES),
+        list[str] | None,
+        says(f"Replace those that were there. Up to {MAX_ROLES:,}, of 1 to {MAX_ROLE} characters each."),
     ] = None
     attributes: Annotated[dict[str, Any] | None, says("Variables of templates, by name.")] = None
     consent_when: Annotated[str | None, says("In your words.")] = None

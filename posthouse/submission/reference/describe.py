@@ -11,14 +11,27 @@ import msgspec
 
 from posthouse.submission.problems import Kind
 
-Group = Literal["Sending", "Bulk", "Templates", "Contacts", "Records", "Feedback", "Health", "Reference"]
+Group = Literal[
+    "Sending",
+    "Bulk",
+    "Templates",
+    "Contacts",
+    "Suppressions",
+    "Records",
+    "Trail",
+    "Feedback",
+    "Health",
+    "Reference",
+]
 
 GROUPS: dict[Group, str] = {
     "Sending": "Hand in mail. An answer of 2xx means that it is stored for good.",
     "Bulk": "One mail to many: a campaign has a template, an audience that is frozen once, and counts that add up.",
     "Templates": "What mail is made of: versions that never change, made ready once.",
     "Contacts": "Who may be written to, and in which roles.",
+    "Suppressions": "Who is not to be mailed, in which lane, why, and for how long.",
     "Records": "What became of the mail: a record each, with the state of every recipient and its history.",
+    "Trail": "Who did what, and when.",
     "Feedback": "What providers tell of our mail after they took it.",
     "Health": "For load balancers, orchestrators and monitoring.",
     "Reference": "This description, for people and for programs.",
