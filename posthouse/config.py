@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     return_path: str | None = None  # envelope sender; default the mail's own From
     templates: Path | None = None  # folder of templates; none = mail brings what it says
     store: str = "sqlite:///posthouse.db"  # where the record lives
+    audience_url: str | None = None  # a database that knows who has a role; none = the contacts
+    audience_sql: str | None = None  # the query there: $1 = the roles; gives email, name, attributes
     catalog: str | None = None  # API keys, suppression list; default the store, or SQLite where it keeps none
     replica: str | None = None  # a read replica of a PostgreSQL store, for lists; none = the store itself
     queue: str = "store:"  # how work reaches workers
@@ -207,6 +209,10 @@ def _beyond(values: Mapping[str, Any]) -> list[str]:
     for name in ("attempts", "lease", "republish", "concurrency", "jobs"):
         if name in values and values[name] <= 0:
             problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
+    if bool(values.get("audience_url")) != bool(values.get("audience_sql")):
+        problems.append(
+            f"{PREFIX}AUDIENCE_URL: goes with {PREFIX}AUDIENCE_SQL, and neither without the other"
+        )
     if "transport" in values and not values["transport"].split():
         problems.append(f"{PREFIX}TRANSPORT: names no transport")
     for name in ("port", "grpc_port"):

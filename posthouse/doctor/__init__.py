@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from posthouse.check import Check, examine_folder
 from posthouse.config import BadSettings, Settings
-from posthouse.doctor.house import examine_links, examine_record, examine_transport
+from posthouse.doctor.house import examine_audience, examine_links, examine_record, examine_transport
 from posthouse.doctor.machine import examine_address, examine_clock, examine_journals, examine_trust
 from posthouse.roles.links import DEFAULT_PORT
 from posthouse.roles.work import rules, transports
@@ -27,6 +27,8 @@ async def examine(settings: Settings, warnings: list[str]) -> AsyncIterator[Chec
     ]:
         yield check
     async for check in examine_record(settings):
+        yield check
+    for check in await examine_audience(settings):
         yield check
     for check in examine_links(settings):
         yield check

@@ -13,6 +13,7 @@ from posthouse.mail.errors import StoreAway, TransportAway
 from posthouse.mail.message import SECOND, Lane
 from posthouse.queue.base import QueueAway
 from posthouse.queue.registry import open_queue
+from posthouse.roles.campaigns import check_audience
 from posthouse.roles.links import public_url
 from posthouse.roles.opened import local_catalog, opened_store
 from posthouse.store.base import Query, Store, StoreUnfit
@@ -47,6 +48,18 @@ async def examine_record(settings: Settings) -> AsyncIterator[Check]:
         yield Check("store", "fail", str(error), "set the server up as docs/reference.md says")
     except (StoreAway, BadSettings) as error:
         yield Check("store", "fail", str(error), "check POSTHOUSE_STORE, and that the server runs")
+
+
+async def examine_audience(settings: Settings) -> list[Check]:
+    """Whether the query for an audience that is elsewhere can be used."""
+    with_query = settings.audience_url is not None
+    try:
+        await check_audience(settings, patient=False)
+    except (BadSettings, StoreAway) as error:
+        return [
+            Check("audience", "fail", str(error), "check POSTHOUSE_AUDIENCE_URL and POSTHOUSE_AUDIENCE_SQL")
+        ]
+    return [Check("audience", "ok", "the query gives addresses")] if with_query else []
 
 
 def _missing(settings: Settings) -> list[Check]:

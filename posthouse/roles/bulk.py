@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from posthouse.config import Settings
 from posthouse.mail.campaign import Campaign, Person
 from posthouse.queue.base import Queue
+from posthouse.roles.campaigns import audience_of
 from posthouse.roles.work import new_id, rules
 from posthouse.store.base import Store
 from posthouse.store.catalog import Catalog
@@ -28,7 +29,12 @@ def open_bulk(
     if campaigns is None or catalog_url(settings.store, settings.catalog) is not None:
         return None
 
+    audience = audience_of(settings)
+
     async def reach(campaign: Campaign, people: Sequence[Person]) -> Headcount:
+        if campaign.roles and audience is not None:
+            count = await audience.count(campaign.roles)
+            return Headcount(count, count)
         if campaign.roles:
             return await catalog.contact_count(campaign.roles)
         return Headcount(len(people), len(people))

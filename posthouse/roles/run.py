@@ -16,7 +16,7 @@ from posthouse.config import Settings
 from posthouse.metrics.meters import Meters
 from posthouse.metrics.watch import attempt_times, watch_store
 from posthouse.roles.api import Told, serve_app, watching_of
-from posthouse.roles.campaigns import finder, open_campaigns
+from posthouse.roles.campaigns import check_audience, finder, open_campaigns
 from posthouse.roles.faults import NONE, Faults
 from posthouse.roles.links import DEFAULT_PORT, open_links
 from posthouse.roles.opened import PATIENCE, local_catalog, named, opened_catalog, opened_store
@@ -49,6 +49,7 @@ async def run(
     `beside` lets it listen where another process still does."""
     rules(settings)  # what is wrong with them is said before anything starts
     _say_catalog(settings)
+    await check_audience(settings)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
