@@ -209,10 +209,9 @@ def _beyond(values: Mapping[str, Any]) -> list[str]:
     for name in ("attempts", "lease", "republish", "concurrency", "jobs"):
         if name in values and values[name] <= 0:
             problems.append(f"{PREFIX}{name.upper()}: must be more than 0")
-    if bool(values.get("audience_url")) != bool(values.get("audience_sql")):
-        problems.append(
-            f"{PREFIX}AUDIENCE_URL: goes with {PREFIX}AUDIENCE_SQL, and neither without the other"
-        )
+    for name, other in (("audience_url", "audience_sql"), ("audience_sql", "audience_url")):
+        if values.get(name) and not values.get(other):
+            problems.append(f"{PREFIX}{name.upper()}: needs {PREFIX}{other.upper()}, too")
     if "transport" in values and not values["transport"].split():
         problems.append(f"{PREFIX}TRANSPORT: names no transport")
     for name in ("port", "grpc_port"):

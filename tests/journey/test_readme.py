@@ -77,7 +77,7 @@ def test_a_campaign_gives_what_the_readme_says(tmp_path: Path) -> None:
         [".venv/bin/posthouse", "serve"],
         _settings(tmp_path) | environ | {"POSTHOUSE_PORT": str(_free_port())},
     ) as address:
-        places = {ADDRESS: address, "letters": f"{tmp_path}/letters"}
+        places = {ADDRESS: address, "letters": f"{tmp_path}/letters", "riders.csv": f"{tmp_path}/riders.csv"}
         before = f"export POSTHOUSE_STORE={store}\n"
         done = _shell(f"set -e\n{before}{_replaced(files, places)}echo all of it")
         assert done.endswith("all of it\n"), done
