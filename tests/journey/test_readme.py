@@ -25,7 +25,7 @@ import pytest
 from tests.pages import ROOT, blocks
 
 READY = 60.0
-ANSWER = 10.0
+ANSWER = 40.0
 ADDRESS = "http://127.0.0.1:8025"
 STORE = "postgresql://posthouse@127.0.0.1:5432/posthouse"
 API = ".venv/bin/posthouse serve"
