@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 UV := .venv/uv/bin/uv
 READY := .venv/ready
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-large proto lock
+.PHONY: help run test check bench crash bench-large proto lock
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 help: ## list these targets
@@ -27,6 +27,9 @@ check: $(READY) ## format, lint, types, imports, and the state diagram
 
 bench: $(READY) ## measure each deployment: accept, delivery, bulk, memory, logs of 1,000,000, and its parts
 	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postfix,wrk,postgres,redis,rabbitmq,elasticsearch -- $(BIN)/python -m benchmarks
+
+crash: $(READY) ## kill, stop and cut off every part of every deployment under load, and compare what arrived with the records
+	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres,redis,elasticsearch,rabbitmq -- $(BIN)/python -m tests.crash
 
 bench-large: $(READY) ## measure logs of 10,000,000 mails: hours, 50 GB of disk in /var/tmp
 	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres -- $(BIN)/python -m benchmarks logs_large logs_shared_large
