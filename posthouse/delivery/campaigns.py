@@ -77,7 +77,8 @@ class CampaignWork:
                 except StoreAway as error:
                     self._log.warning("store away", during="look for campaigns", why=str(error))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._sooner.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):
+                        await self._sooner.wait()
         finally:
             self._end_tasks(self._tasks.keys())
 

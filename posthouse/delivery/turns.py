@@ -86,7 +86,8 @@ class Turns:
             self._more.clear()
             if not self._candidates():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._more.wait(), self._rates.next_in())
+                    async with asyncio.timeout(self._rates.next_in()):
+                        await self._more.wait()
                 continue
             room = await self._hands.wait_for_room("bulk", PART)
             candidates = self._candidates()

@@ -61,7 +61,8 @@ class StoreQueue:
                 structlog.get_logger("queue").exception("handler failed", lane=lane)
                 await asyncio.sleep(LONGEST)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), await self._pause(lane))
+                async with asyncio.timeout(await self._pause(lane)):
+                    await woken.wait()
 
     async def _pause(self, lane: Lane) -> float:
         try:
