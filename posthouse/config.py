@@ -25,7 +25,7 @@ PREFIX = "POSTHOUSE_"
 FILE = "posthouse.toml"
 HIDDEN = "***"
 """What is shown of a secret."""
-SECRET = 32
+SECRET = 16
 """Characters of a word of POSTHOUSE_SECRET, at least."""
 PUBLIC = 300
 """Characters of POSTHOUSE_PUBLIC_URL, at most."""

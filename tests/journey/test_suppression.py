@@ -5,18 +5,23 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
+from bullmq import Queue
 
 from posthouse.mail.press import press
 from posthouse.mail.suppression import Suppression
 from posthouse.mail.template import Source
+from posthouse.proto import records_pb2 as pb
 from posthouse.store.sqlite import SqliteStore
 from posthouse.testing.sink import Rule, SmtpSink
+from tests.contract.records import calling
 from tests.journey.campaigns import alone, rider, riders
-from tests.journey.house import House, opened, until
+from tests.journey.house import KEY, House, free_port, opened, until
 from tests.journey.test_delivery import smtp
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -37,6 +42,42 @@ async def hold_back(house: House, *emails: str, **more: Any) -> None:
     async with catalog(house) as store:
         entries = [Suppression(email=email, reason="unsubscribed", **more) for email in emails]
         assert await store.suppress(entries, "Cy") == len(emails)
+
+
+async def test_whichever_way_a_mail_comes_in_whoever_is_on_the_list_gets_none(
+    tmp_path: Path, redis: str
+) -> None:
+    """By HTTP, as a document over gRPC, as another program's job in the queue; the next one to each door is sent."""
+    settings = {"grpc_port": str(free_port()), "queue": f"{redis}?queue={uuid4().hex}"}
+    async with SmtpSink() as sink, opened(tmp_path, smtp(sink.port), **settings) as house:
+        answer = await house.client.post("/api/emails/suppressions", json={"email": ANN})
+        assert answer.json() == {"added": 1, "unchanged": 0}
+        for email, state in ((ANN, "suppressed"), (BOB, "sent")):
+            await house.until(await house.send(email), state)
+            await by_grpc(house, email)
+            await by_queue(house, email)
+            await until(partial(all_are, house, email, state, 3), 20, lambda: house.log[-2000:])
+        assert [mail.recipients for mail in sink.mails] == [(BOB,)] * 3
+
+
+async def by_grpc(house: House, email: str) -> None:
+    port = int(house.environ["POSTHOUSE_GRPC_PORT"])
+    document = pb.EmailDocument(recipient=email, subject="Horses", text="are changed here")
+    async with calling(port) as stub:
+        reply = await stub.SaveEmail(document, metadata=(("x-api-key", KEY),))
+    assert reply.created
+
+
+async def by_queue(house: House, email: str) -> None:
+    url, _, name = house.environ["POSTHOUSE_QUEUE"].partition("?queue=")
+    queue = Queue(name, {"connection": url})
+    await queue.add("send", {"to": email, "subject": "Horses", "body": "are changed here"}, {})
+    await queue.close()
+
+
+async def all_are(house: House, email: str, state: str, count: int) -> bool:
+    items = [each for each in await house.all() if each["to"] == email]
+    return [each["state"] for each in items] == [state] * count
 
 
 async def test_a_mail_that_waits_for_its_next_try_is_held_back(tmp_path: Path) -> None:
