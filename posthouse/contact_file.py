@@ -1,17 +1,16 @@
-"""Contacts in a file: CSV (RFC 4180) in UTF-8, with a line of column names first, read and written line by line.
+"""Contacts in a file (csv_file), read and written piece by piece.
 
 Rules: `email` must be there; `name`, `roles` (with ; between them), `consent_when`, `consent_how` and `attributes` (a JSON
 object) may be; any other column is an attribute of that name. An empty cell says nothing. A line that is wrong is named by
 its number and its column, and never repeated; the others are good. What is written can be read again.
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from posthouse.csv_file import NO_CSV, NO_UTF8, column_names, csv_text, harmless, is_unicode, plain
+from posthouse.csv_file import Feed, column_names, csv_text, harmless
 from posthouse.mail.contact import BadEntry, Contact, Entry, Flaw, checked
 
 COLUMNS = ("email", "name", "roles", "consent_when", "consent_how", "attributes")
@@ -26,21 +25,23 @@ class Line(NamedTuple):
     flaws: Sequence[Flaw] = ()
 
 
-def read_contacts(lines: Iterable[str]) -> Iterator[Line]:
-    """The entries of a file, in order. Raises BadFile. Octets that were no UTF-8 are to come as lone surrogates."""
-    rows = csv.reader(lines, strict=True)
-    columns = column_names(next(rows, None), COLUMNS, "email")
-    while True:
-        before = rows.line_num + 1
-        try:
-            row = next(rows, None)
-        except csv.Error:
-            yield Line(before, None, [Flaw("", NO_CSV)])
-            continue
-        if row is None:
-            return
-        if any(row):
-            yield _line(before, columns, row)
+class ContactFile:
+    """Reads a file piece by piece."""
+
+    def __init__(self) -> None:
+        self._feed = Feed(lambda row: column_names(row, COLUMNS, "email"))
+
+    def take(self, text: str, *, last: bool = False) -> Iterator[Line]:
+        """The lines that are whole now; with the last piece all of them. Raises csv_file.BadFile. Octets that were no UTF-8
+        are to come as lone surrogates."""
+        for number, cells, fault in self._feed.take(text, last=last):
+            if cells is None:
+                yield Line(number, None, [Flaw("", fault)])
+                continue
+            try:
+                yield Line(number, checked(_entry(cells)))
+            except BadEntry as error:
+                yield Line(number, None, error.flaws)
 
 
 def write_head() -> str:
@@ -51,20 +52,6 @@ def write_head() -> str:
 def write_contacts(contacts: Iterable[Contact]) -> str:
     """A line for each."""
     return csv_text([_row(each) for each in contacts])
-
-
-def _line(number: int, columns: Sequence[str], row: Sequence[str]) -> Line:
-    if len(row) > len(columns):
-        return Line(
-            number, None, [Flaw("", f"it has {len(row)} cells, and there are {len(columns)} columns")]
-        )
-    cells = {name: plain(cell) for name, cell in zip(columns, row, strict=False)}
-    if not all(is_unicode(cell) for cell in cells.values()):
-        return Line(number, None, [Flaw("", NO_UTF8)])
-    try:
-        return Line(number, checked(_entry(cells)))
-    except BadEntry as error:
-        return Line(number, None, error.flaws)
 
 
 def _entry(cells: dict[str, str]) -> Entry:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula, at the beginning of a cell: behind an apostrophe it is text."""
-MOST = 1 << 16
-"""Characters of a line: what is longer has a quote that nobody closed."""
+MOST = 1 << 17
+"""Characters of a line, more than all that a contact may have: what is longer has a quote that nobody closed."""
 NO_CSV = "it is no CSV: a quote is not closed, or stands where none may"
 NO_UTF8 = "it is not UTF-8"
 

@@ -1,10 +1,10 @@
 """contacts import, list, show, export, remove, roles: who may be written to.
 
-A file is read line by line and written some hundred entries at a time, so its size does not matter.
+A file is read a piece at a time, and some hundred entries are written at once, so its size does not matter.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
@@ -13,10 +13,12 @@ from urllib.parse import quote, urlencode
 from cyclopts import App, Parameter
 
 from posthouse import terminal
-from posthouse.cli.run import Key, Url, ask, opened_desk, run
+from posthouse.cli.run import Key, Url, ask, opened_desk, opened_text, patiently, run
 from posthouse.config import BadSettings, Settings
 
 ALL = "/api/emails/contacts"
+PIECE = 1 << 16
+"""Characters of a file that are read at once."""
 CHUNK = 500
 """Entries of one request."""
 SHOWN = 100
@@ -49,9 +51,9 @@ def import_file(
 
         told = Told(dry_run)
         try:
-            with _opened(file) as lines, terminal.counting(_size(file)) as shown:
+            with opened_text(file) as text, terminal.counting(_size(file)) as shown:
                 async with opened_desk(settings, url, key) as desk:
-                    return await _import(desk, lines, how, told, shown)
+                    return await _import(desk, _lines(text, shown), how, told)
         except BadFile as error:
             raise BadSettings([f"{file}: {error}"]) from None
 
@@ -106,7 +108,7 @@ def export(
         cursor: str | None = None
         async with opened_desk(settings, url, key) as desk:
             while True:
-                reply = await desk("GET", f"{ALL}?{_query(role, limit=100, cursor=cursor)}", None)
+                reply = await patiently(desk, "GET", f"{ALL}?{_query(role, limit=100, cursor=cursor)}")
                 if reply.status >= 400:
                     return terminal.refuse(reply.body)
                 _write(reply.body["items"])
@@ -138,29 +140,34 @@ class Told:
         return {**self.counts, "dryRun": self.dry_run, "errors": self.errors}
 
 
-async def _import(desk: Any, lines: "Lines", how: str, told: Told, shown: Any) -> int:
-    from posthouse.contact_file import read_contacts
-
-    rows = read_contacts(lines)
-    while chunk := list(islice(rows, CHUNK)):
+async def _import(desk: Any, lines: Iterator[Any], how: str, told: Told) -> int:
+    while chunk := list(islice(lines, CHUNK)):
         good = [(each.number, each.entry) for each in chunk if each.entry is not None]
         for each in chunk:
             if each.entry is None:
                 told.wrong(each.number, [(flaw.field, flaw.text) for flaw in each.flaws])
         if good:
-            request = {
-                "contacts": [_contact(entry) for _, entry in good],
-                "how": how,
-                "dryRun": told.dry_run,
-            }
-            reply = await desk("POST", ALL, request)
+            entries = [_contact(entry) for _, entry in good]
+            request = {"contacts": entries, "how": how, "dryRun": told.dry_run}
+            reply = await patiently(desk, "POST", ALL, request)
             if reply.status >= 400:
                 terminal.imported(told.json)
                 return terminal.refuse(reply.body)
             _count(told, [number for number, _ in good], reply.body["items"])
-        shown(lines.octets)
     terminal.imported(told.json)
     return int(told.counts["wrong"] > 0)
+
+
+def _lines(text: TextIO, shown: Callable[[int], None]) -> Iterator[Any]:
+    """The lines of a file; `shown` is told how many octets of it were read."""
+    from posthouse.contact_file import ContactFile
+
+    file, octets = ContactFile(), 0
+    while piece := text.read(PIECE):
+        octets += len(piece.encode(errors="surrogateescape"))
+        yield from file.take(piece)
+        shown(octets)
+    yield from file.take("", last=True)
 
 
 def _count(told: Told, numbers: Sequence[int], items: Sequence[dict[str, Any]]) -> None:
@@ -200,35 +207,6 @@ def _write(items: Sequence[dict[str, Any]]) -> None:
         for each in items
     ]
     sys.stdout.write(write_contacts(made))
-
-
-class Lines:
-    """The lines of a file, and how many octets of it were read."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self.octets = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self._file:
-            self.octets += len(line.encode(errors="surrogateescape"))
-            yield line
-
-    def __enter__(self) -> "Lines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not sys.stdin:
-            self._file.close()
-
-
-def _opened(file: Path) -> Lines:
-    if str(file) == "-":
-        return Lines(sys.stdin)
-    try:
-        return Lines(file.open(encoding="utf-8", errors="surrogateescape", newline=""))
-    except OSError as error:
-        raise BadSettings([f"{file}: {error.strerror}"]) from None
 
 
 def _size(file: Path) -> int | None:

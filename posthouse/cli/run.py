@@ -1,10 +1,13 @@
 """How a command runs: settings read, one event loop, every expected failure one clear line and an exit code."""
 
 import asyncio
+import io
 import os
+import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, TextIO, cast
 
 from cyclopts import Parameter
 
@@ -74,6 +77,19 @@ async def patiently(desk: Any, method: str, path: str, body: Any = None) -> Any:
         if reply.status != 429:
             return reply
         await asyncio.sleep(float(reply.headers.get("retry-after", 1)))
+
+
+def opened_text(file: Path) -> TextIO:
+    """A file as text, or standard input for -: UTF-8, and octets that are not are lone surrogates. Raises BadSettings."""
+    if str(file) == "-":
+        given = cast(Any, sys.stdin)
+        if isinstance(given, io.TextIOWrapper):
+            given.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+        return cast(TextIO, given)
+    try:
+        return file.open(encoding="utf-8", errors="surrogateescape", newline="")
+    except OSError as error:
+        raise BadSettings([f"{file}: {error.strerror}"]) from None
 
 
 def ask(

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from cyclopts import App, Parameter
 
 from posthouse import config, terminal
-from posthouse.cli.run import Key, Url, ask, opened_desk, patiently, run
+from posthouse.cli.run import Key, Url, ask, opened_desk, opened_text, patiently, run
 from posthouse.config import BadSettings, Settings
 from posthouse.mail.suppression import Reach, Reason
 
@@ -124,7 +124,7 @@ def import_file(
         from posthouse.csv_file import BadFile
 
         try:
-            with _opened(file) as text:
+            with opened_text(file) as text:
                 async with opened_desk(settings, url, key) as desk:
                     return await _import(desk, text, lane, reason)
         except BadFile as error:
@@ -268,15 +268,6 @@ def _until(text: str) -> str:
                 ["--expires: must be a duration such as 90d, or a time such as 2036-01-31T12:00:00Z"]
             ) from None
     return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).isoformat()
-
-
-def _opened(file: Path) -> TextIO:
-    if str(file) == "-":
-        return sys.stdin
-    try:
-        return file.open(encoding="utf-8", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise BadSettings([f"{file}: {error.strerror}"]) from None
 
 
 def _query(**asked: Any) -> str:

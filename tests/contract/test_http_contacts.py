@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from posthouse.contact_file import read_contacts
-from tests.contract.asgi import House, house
+from posthouse.contact_file import ContactFile
+from tests.contract.asgi import BEARER, House, Reply, house
 
 ALL = "/api/emails/contacts"
 ANN = {"email": "Ann@Example.org", "name": "Ann", "roles": ["rider"], "attributes": {"horse": "Arion"}}
@@ -102,7 +102,76 @@ async def test_the_file_can_be_read_again(tmp_path: Path) -> None:
         reply = await h.ask("GET", f"{ALL}.csv")
         text = reply.body.decode()
         assert "'=cmd()" in text
-        lines = list(read_contacts(text.splitlines(keepends=True)))
+        lines = list(ContactFile().take(text, last=True))
         entries = [each.entry for each in lines if each.entry is not None]
         assert await h.store.write_contacts(entries, "replace") == ["unchanged", "unchanged"]
         assert (await h.ask("GET", f"{ALL}.csv?role=coach")).body.count(b"\r\n") == 2
+
+
+CSV = BEARER | {"content-type": "text/csv; charset=utf-8"}
+
+
+async def imported(h: House, *pieces: bytes, query: str = "") -> Reply:
+    return await h.ask("POST", f"{ALL}/import{query}", list(pieces), headers=CSV)
+
+
+async def test_a_file_is_taken_as_it_comes(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        people = "".join(f"user{n}@example.org,Jos\u00e9 {n},rider;coach,{n}\r\n" for n in range(1_203))
+        data = f"\ufeffEmail,name,roles,horse\r\nnobody,,a*;*,\r\n{people}".encode()
+        reply = await imported(h, *(data[n : n + 777] for n in range(0, len(data), 777)))
+        assert (reply.status, reply.json["created"], reply.json["wrong"]) == (200, 1_203, 1)
+        assert [(each["line"], each["column"]) for each in reply.json["errors"]] == [
+            (2, "email"),
+            (2, "roles"),
+        ]
+        assert "nobody" not in reply.body.decode()
+        last = (await h.ask("GET", f"{ALL}/user1202@example.org")).json
+        assert (last["name"], last["attributes"]) == ("Jos\u00e9 1202", {"horse": "1202"})
+        assert (await imported(h, data)).json["unchanged"] == 1_203
+
+
+async def test_what_was_fetched_is_taken_again(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        await written(h, ANN | {"name": "'=cmd()", "attributes": {"n": 3, "tags": ["a"]}}, BEN)
+        file = (await h.ask("GET", f"{ALL}.csv")).body
+        told = (await imported(h, file, query="?how=replace")).json
+        assert (told["unchanged"], told["created"], told["updated"], told["wrong"]) == (2, 0, 0, 0)
+
+
+async def test_how_a_file_is_taken(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        await written(h, BEN)
+        file = b"email,roles\nben@example.org,judge\n"
+        told = (await imported(h, file, query="?how=add-roles&dryRun=true")).json
+        assert (told["updated"], told["dryRun"]) == (1, True)
+        assert (await h.ask("GET", f"{ALL}/ben@example.org")).json["roles"] == ["coach", "rider"]
+        await imported(h, file, query="?how=add-roles")
+        assert (await h.ask("GET", f"{ALL}/ben@example.org")).json["roles"] == ["coach", "judge", "rider"]
+
+
+async def test_only_the_first_wrong_lines_are_told(tmp_path: Path) -> None:
+    async with house(tmp_path) as h:
+        told = (await imported(h, b"email\n" + b"nobody\n" * 250)).json
+        assert (told["wrong"], len(told["errors"]), told["errors"][-1]["line"]) == (250, 100, 101)
+
+
+@pytest.mark.parametrize(
+    ("body", "query", "pointers"),
+    [
+        (b"", "", [""]),
+        (b"name\nAnn\n", "", [""]),
+        (b"email\na@b.example\n", "?how=x&dryRun=perhaps", ["/how", "/dryRun"]),
+    ],
+)
+async def test_what_is_no_such_file(tmp_path: Path, body: bytes, query: str, pointers: list[str]) -> None:
+    async with house(tmp_path) as h:
+        reply = await imported(h, body, query=query)
+        assert (reply.status, reply.pointers) == (400, pointers)
+        assert (await h.ask("GET", ALL)).json["items"] == []
+
+
+async def test_a_file_that_is_no_csv_or_too_large(tmp_path: Path) -> None:
+    async with house(tmp_path, max_body=1_000) as h:
+        assert (await h.ask("POST", f"{ALL}/import", {"email": "a@b.example"})).status == 415
+        assert (await imported(h, b"email\n", b"a@b.example\n" * 100)).status == 413

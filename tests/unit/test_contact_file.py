@@ -1,18 +1,16 @@
 """Contacts in a file: what columns mean, which lines are wrong, and that what is written reads as it was."""
 
-import io
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posthouse.contact_file import Line, read_contacts, write_contacts, write_head
+from posthouse.contact_file import ContactFile, Line, write_contacts, write_head
 from posthouse.csv_file import BadFile
-from posthouse.mail.contact import Contact, Entry
+from posthouse.mail.contact import MAX_ATTRIBUTES, MAX_ROLE, MAX_ROLES, Contact, Entry
 
 
 def read(text: str) -> list[Line]:
-    return list(read_contacts(io.StringIO(text, newline="")))
+    return list(ContactFile().take(text, last=True))
 
 
 def test_columns_in_any_order_and_others_are_attributes() -> None:
@@ -47,7 +45,22 @@ def test_what_is_no_utf_8_or_no_csv_is_a_wrong_line() -> None:
     assert [each.entry and each.entry.name for each in lines] == [None, None, "C"]
 
 
-@pytest.mark.parametrize("text", ["", "name\nAnn\n", "email,email\n", "email,\n", "\n"])
+def test_all_that_a_contact_may_have_is_one_line_in_whatever_pieces() -> None:
+    roles = tuple(sorted(f"{n:04}".ljust(MAX_ROLE, "x") for n in range(MAX_ROLES)))
+    contact = Contact(email="a@b.example", roles=roles, attributes={"x": '"' * (MAX_ATTRIBUTES // 2 - 8)})
+    file, lines = ContactFile(), list[Line]()
+    text = write_head() + write_contacts([contact])
+    for start in range(0, len(text), 9_999):
+        lines += file.take(text[start : start + 9_999])
+    lines += file.take("", last=True)
+    assert [each.entry and (each.entry.roles, each.entry.attributes) for each in lines] == [
+        (roles, contact.attributes)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name\nAnn\n", "email,email\n", "email,\n", "\n", '"email"x\na@b.example\n']
+)
 def test_a_file_without_its_columns_is_none(text: str) -> None:
     with pytest.raises(BadFile):
         read(text)

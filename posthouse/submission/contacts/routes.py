@@ -1,7 +1,7 @@
 """The table of the routes of contacts."""
 
 from posthouse.store.catalog.contacts import Contacts
-from posthouse.submission.contacts import kept
+from posthouse.submission.contacts import imported, kept
 from posthouse.submission.contacts.request import ContactFields, ContactsRequest
 from posthouse.submission.endpoint import Route
 
@@ -22,7 +22,16 @@ def contact_routes(contacts: Contacts) -> list[Route]:
         ("POST", ALL, kept.write_many(contacts), kept.WRITE_MANY, ContactsRequest),
         ("PUT", ONE, kept.put_contact(contacts), kept.PUT, ContactFields),
     ]
+    file = Route(
+        method="POST",
+        path=f"{ALL}/import",
+        scope="bulk",
+        handler=imported.import_contacts(contacts),
+        doc=imported.IMPORT,
+        upload=imported.FILE,
+    )
     return [
+        file,
         *(Route(method=m, path=p, scope="bulk", handler=h, doc=d) for m, p, h, d in read),
         *(Route(method=m, path=p, scope="bulk", handler=h, doc=d, request=r) for m, p, h, d, r in written),
     ]

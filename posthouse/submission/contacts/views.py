@@ -65,6 +65,25 @@ class ManyWrittenView(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     items: list[WrittenView]
 
 
+class WrongLineView(msgspec.Struct, frozen=True):
+    """What is wrong with a line of a file."""
+
+    line: int
+    column: Annotated[str, msgspec.Meta(description="Empty where it is the line itself.")]
+    error: str
+
+
+class ContactsImportedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What became of a file of contacts."""
+
+    created: int
+    updated: int
+    unchanged: int
+    wrong: Annotated[int, msgspec.Meta(description="Lines that were not taken.")]
+    dry_run: bool
+    errors: Annotated[list[WrongLineView], msgspec.Meta(description="The first hundred.")]
+
+
 def show_contact(contact: Contact) -> ContactView:
     """One contact."""
     return ContactView(

@@ -21,6 +21,7 @@ from posthouse.submission.answers import Answer, json_answer
 from posthouse.submission.bulk.jobs import CURSOR, LIST_LIMIT
 from posthouse.submission.bulk.views import PlaceView
 from posthouse.submission.contacts.kept import EMAIL
+from posthouse.submission.contacts.views import WrongLineView
 from posthouse.submission.endpoint import Call, Handler, Upload
 from posthouse.submission.logs import BAD_CURSOR, LIMIT, MAX_FILTER, MAX_LIMIT, number, read_arguments
 from posthouse.submission.problems import Finding, Problem, invalid
@@ -34,7 +35,6 @@ from posthouse.submission.suppressions.request import (
     SuppressionsRequest,
     SuppressionsView,
     TrailView,
-    WrongLineView,
     entries_of,
     show_act,
     show_entry,

@@ -9,6 +9,7 @@ from posthouse.mail.contact import BadEntry
 from posthouse.mail.suppression import MAX_NOTE, Reach, Reason, Suppression, checked
 from posthouse.store.catalog.trail import Entry
 from posthouse.submission.bulk.views import PlaceView
+from posthouse.submission.contacts.views import WrongLineView
 from posthouse.submission.problems import Finding
 from posthouse.submission.request import LINE, Moment, OneMailbox, says
 from posthouse.submission.times import microseconds, show_time
@@ -94,14 +95,6 @@ class AddedView(msgspec.Struct, frozen=True):
 
     added: Annotated[int, says("New, or lasting longer than what was there.")]
     unchanged: Annotated[int, says("Those that were on the list already, for as long or longer.")]
-
-
-class WrongLineView(msgspec.Struct, frozen=True):
-    """What is wrong with a line of a file."""
-
-    line: int
-    column: Annotated[str, says("Empty where it is the line itself.")]
-    error: str
 
 
 class ImportedView(AddedView, frozen=True):

@@ -41,9 +41,10 @@ class Shell:
         monkeypatch.setenv("POSTHOUSE_HOSTNAME", "house.test")
         monkeypatch.chdir(folder)
 
-    def __call__(self, *arguments: str, stdin: str = "", **settings: str) -> Ran:
+    def __call__(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Ran:
+        text = io.StringIO(stdin) if isinstance(stdin, str) else io.TextIOWrapper(io.BytesIO(stdin), "utf-8")
         with self._monkeypatch.context() as patch:
-            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            patch.setattr(sys, "stdin", text)
             for name, value in settings.items():
                 patch.setenv(f"POSTHOUSE_{name.upper()}", value)
             with pytest.raises(SystemExit) as ended:

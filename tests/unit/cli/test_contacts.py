@@ -45,6 +45,12 @@ def test_more_lines_than_one_request_takes(posthouse: Shell) -> None:
     assert (ran.code, ran.json["created"]) == (0, 1_201)
 
 
+def test_octets_on_standard_input_that_are_no_utf_8_are_a_wrong_line(posthouse: Shell) -> None:
+    ran = posthouse("contacts", "import", "-", stdin=b"email,name\na@b.example,\xff\nb@b.example,Ben\n")
+    assert (ran.code, ran.json["created"]) == (1, 1)
+    assert ran.json["errors"] == [{"line": 2, "column": "", "error": "it is not UTF-8"}]
+
+
 def test_what_is_no_such_file(posthouse: Shell, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("name\nAnn\n")
     one_line(posthouse("contacts", "import", "a.csv"), 2, "no column email")
