@@ -11,12 +11,13 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from time import monotonic as elapsed
+from typing import Any, Protocol, cast
+from urllib.parse import quote, unquote, urlsplit
 
 import structlog
 
-from posthouse.mail.address import normalise
+from posthouse.mail.address import MAX_NAME, normalise
 from posthouse.mail.campaign import Person
 from posthouse.mail.errors import BadAddress, StoreAway
 
@@ -25,8 +26,13 @@ SLICE = 500
 CONNECT_SECONDS = 5.0
 COUNT_SECONDS = 3.0
 """What counting them may take."""
+SLICE_SECONDS = 300.0
+"""What each slice may take, the first of which is behind all the work of the query."""
 STEPS = 10_000
 """Steps of SQLite's machine between two looks at the time."""
+
+SQL = "POSTHOUSE_AUDIENCE_SQL"
+COUNT = "SELECT count(*) FROM (SELECT 1 FROM ({}\n) AS audience GROUP BY lower(email)) AS people"
 
 Row = dict[str, Any]
 
@@ -82,38 +88,45 @@ class PostgresAudience:
         self._url, self._sql = url, sql
 
     async def check(self) -> None:
-        async with self._lent() as connection, _troubles():
-            statement = await _prepared(connection, self._sql)
-            if len(statement.get_parameters()) > 1:
-                raise BadAudience("POSTHOUSE_AUDIENCE_SQL: has parameters beside $1, the roles")
-            _require_email(each.name for each in statement.get_attributes())
+        async with self._lent() as connection:
+            try:
+                statement = await connection.prepare(self._sql)
+                _require_email(each.name for each in statement.get_attributes())
+                await connection.prepare(COUNT.format(self._sql))
+            except _asyncpg().SyntaxOrAccessError as error:
+                raise BadAudience(f"{SQL}: {error}") from None
+            given = statement.get_parameters()
+            if len(given) > 1:
+                raise BadAudience(f"{SQL}: has parameters beside $1, the roles")
+            if any(each.kind != "array" for each in given):
+                raise BadAudience(f"{SQL}: its $1 must be an array, as in role = ANY($1)")
 
     async def count(self, roles: Sequence[str]) -> int:
-        async with self._lent() as connection, _troubles():
+        async with self._lent() as connection:
             await connection.execute(f"SET LOCAL statement_timeout = '{COUNT_SECONDS:g}s'")
-            query = f"SELECT count(DISTINCT lower(email)) FROM ({self._sql}) AS audience"
-            return await connection.fetchval(query, *self._bound(roles))
+            statement = await connection.prepare(COUNT.format(self._sql))
+            return await statement.fetchval(*_bound(statement, roles))
 
     async def rows(self, roles: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
-        async with self._lent() as connection, _troubles():
-            cursor = await connection.cursor(self._sql, *self._bound(roles))
-            while records := await cursor.fetch(SLICE):
+        async with self._lent() as connection:
+            statement = await connection.prepare(self._sql)
+            cursor = await statement.cursor(*_bound(statement, roles), timeout=SLICE_SECONDS)
+            while records := await cursor.fetch(SLICE, timeout=SLICE_SECONDS):
                 yield [dict(each) for each in records]
-
-    def _bound(self, roles: Sequence[str]) -> list[Any]:
-        return [list(roles)] if "$1" in self._sql else []
 
     @asynccontextmanager
     async def _lent(self) -> AsyncGenerator[Any]:
-        """A connection within a transaction that can only read."""
-        async with _troubles():
-            asyncpg = _asyncpg()
-            connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS)
+        """A connection within a transaction that can only read. Raises StoreAway for whatever is wrong with it."""
+        asyncpg = _asyncpg()
         try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                yield connection
-        finally:
-            await connection.close(timeout=CONNECT_SECONDS)
+            connection = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS)
+            try:
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield connection
+            finally:
+                await connection.close(timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StoreAway(f"the audience's PostgreSQL: {error or type(error).__name__}") from None
 
 
 class SqliteAudience:
@@ -126,10 +139,15 @@ class SqliteAudience:
         def look() -> None:
             with closing(self._connect()) as connection:
                 try:
-                    found = connection.execute(f"SELECT * FROM ({self._sql}) LIMIT 0", _json([]))
+                    found = connection.execute(f"SELECT * FROM ({self._sql}\n) LIMIT 0", _json([]))
+                    _require_email(column[0] for column in found.description)
+                    connection.execute(f"{COUNT.format(self._sql)} LIMIT 0", _json([]))
+                except sqlite3.ProgrammingError:
+                    raise BadAudience(f"{SQL}: has parameters beside $1, the roles") from None
                 except sqlite3.OperationalError as error:
-                    raise BadAudience(f"POSTHOUSE_AUDIENCE_SQL: {error}") from None
-                _require_email(column[0] for column in found.description)
+                    if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                        raise BadAudience(f"{SQL}: {error}") from None
+                    raise
 
         with _file_troubles():
             await asyncio.to_thread(look)
@@ -137,10 +155,9 @@ class SqliteAudience:
     async def count(self, roles: Sequence[str]) -> int:
         def look() -> int:
             with closing(self._connect()) as connection:
-                left = [int(COUNT_SECONDS * 1_000)]
-                connection.set_progress_handler(lambda: _spent(left), STEPS)
-                query = f"SELECT count(DISTINCT lower(email)) FROM ({self._sql})"
-                return connection.execute(query, _json(roles)).fetchone()[0]
+                ends = elapsed() + COUNT_SECONDS
+                connection.set_progress_handler(lambda: elapsed() > ends, STEPS)
+                return connection.execute(COUNT.format(self._sql), _json(roles)).fetchone()[0]
 
         with _file_troubles():
             return await asyncio.to_thread(look)
@@ -155,17 +172,23 @@ class SqliteAudience:
                     yield [dict(zip(names, row, strict=True)) for row in rows]
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
+        file = f"file:{quote(self._path)}?mode=ro"
+        connection = sqlite3.connect(file, uri=True, check_same_thread=False, timeout=CONNECT_SECONDS)
+        connection.text_factory = _text
+        return connection
 
 
-def _spent(left: list[int]) -> bool:
-    """Stops a query that has taken its steps: SQLite makes about so many in the time."""
-    left[0] -= 1
-    return left[0] < 0
+def _bound(statement: Any, roles: Sequence[str]) -> list[Any]:
+    return [list(roles)] if statement.get_parameters() else []
 
 
 def _json(roles: Sequence[str]) -> dict[str, str]:
     return {"1": json.dumps(list(roles))}
+
+
+def _text(octets: bytes) -> str:
+    """What SQLite calls text need not be any: one such cell is not to stop the others."""
+    return octets.decode(errors="replace")
 
 
 def _person(row: Row) -> Person | None:
@@ -173,37 +196,21 @@ def _person(row: Row) -> Person | None:
         email = normalise(str(row.get("email") or "").strip())
     except BadAddress:
         return None
-    name = "".join(each for each in str(row.get("name") or "") if each.isprintable())
+    name = "".join(each for each in str(row.get("name") or "") if each.isprintable())[:MAX_NAME]
     beside = {key: _plain(value) for key, value in row.items() if key not in ("email", "name")}
     return Person(email, name, (), {key: value for key, value in beside.items() if value is not None})
 
 
 def _plain(value: Any) -> Any:
     """As JSON has it: what it does not know is text."""
+    if isinstance(value, list):
+        return [_plain(each) for each in cast(list[Any], value)]
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 def _require_email(columns: Iterable[str]) -> None:
     if "email" not in columns:
-        raise BadAudience("POSTHOUSE_AUDIENCE_SQL: gives no column named email")
-
-
-async def _prepared(connection: Any, sql: str) -> Any:
-    try:
-        return await connection.prepare(sql)
-    except _asyncpg().PostgresSyntaxError as error:
-        raise BadAudience(f"POSTHOUSE_AUDIENCE_SQL: {error}") from None
-    except _asyncpg().UndefinedTableError as error:
-        raise BadAudience(f"POSTHOUSE_AUDIENCE_SQL: {error}") from None
-
-
-@asynccontextmanager
-async def _troubles() -> AsyncGenerator[None]:
-    asyncpg = _asyncpg()
-    try:
-        yield
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StoreAway(f"the audience's PostgreSQL: {error or type(error).__name__}") from None
+        raise BadAudience(f"{SQL}: gives no column named email")
 
 
 @contextmanager
