@@ -6,8 +6,10 @@ A line that finds LINES others waiting is dropped and counted; the count is told
 import queue
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import IO, Any
 
 import msgspec
@@ -15,6 +17,8 @@ import structlog
 
 LINES = 100_000
 """Lines that may wait to be written."""
+GATHER = 0.01
+"""Seconds in which the lines behind a first one gather: to wake a thread for each would cost its writer more than the line."""
 
 
 class LineWriter:
@@ -49,6 +53,7 @@ class LineWriter:
         ended = False
         while not ended:
             lines = [self._lines.get()]
+            time.sleep(GATHER)
             while not self._lines.empty() and len(lines) < 1000:
                 lines.append(self._lines.get())
             ended = None in lines
@@ -63,12 +68,7 @@ def configure(style: str, level: int = 20) -> LineWriter:
     """Sends structlog's lines to stdout as JSON, or as text for people; answers what to close at the end."""
     writer = LineWriter(sys.stdout.buffer)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _json if style == "json" else _text,
-        ],
+        processors=[_complete, _json if style == "json" else _text],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
@@ -88,6 +88,21 @@ def quiet() -> Generator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+def _complete(_: Any, level: str, event: Any) -> Any:
+    """The level, the time, and what was raised: in one step, since a mail has a line."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(_, level, event)
+    event["level"] = "error" if level == "exception" else level
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_second(seconds)}.{rest // 1000:06}Z"
+    return event
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _json(_: Any, __: str, event: Any) -> bytes:
