@@ -14,7 +14,7 @@ import structlog
 
 from posthouse.delivery.attempt import Attempt
 from posthouse.delivery.clock import elapsed_clock, wall_clock
-from posthouse.delivery.settle import BATCH, Settled, Settler
+from posthouse.delivery.settle import Settled, Settler
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.events import EmailStatusEvent
@@ -23,6 +23,8 @@ from posthouse.mail.status import after, status_event
 from posthouse.queue.base import QueueAway
 from posthouse.store.base import Store
 
+BATCH = 128
+"""Events that are told at once."""
 LATE = 10.0
 """Seconds after which an event that was told is settled, too."""
 LOOK = 1.0

@@ -22,7 +22,7 @@ from posthouse.delivery.lease import Renewal
 from posthouse.delivery.load import Loader
 from posthouse.delivery.manner import FindMade, Manner
 from posthouse.delivery.report import report
-from posthouse.delivery.settle import BATCH, Settled, Settler
+from posthouse.delivery.settle import Settled, Settler
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Content, Lane, Message
@@ -297,11 +297,11 @@ class Hands:
         held = len(self.held) + self._asked["transactional"]
         if lane == "bulk":
             held += self._asked["bulk"]
-        return min(BATCH, self.capacity(lane) - held)
+        return min(self._store.batch, self.capacity(lane) - held)
 
     async def wait_for_room(self, lane: Lane, part: int = 5) -> int:
         """Claims are worth a round trip each, so they wait for a fifth of the room, or another part."""
-        while self.room(lane) < max(1, min(self._capacity // part, BATCH // 2)):
+        while self.room(lane) < max(1, min(self._capacity // part, self._store.batch // 2)):
             await self.change()
         return self.room(lane)
 
@@ -321,7 +321,8 @@ class Hands:
 
     @property
     def _capacity(self) -> int:
-        return 2 * sum(breaker.transport.connections for breaker in self.breakers) + min(BATCH, self._pace)
+        connections = sum(breaker.transport.connections for breaker in self.breakers)
+        return 2 * connections + min(self._store.batch, self._pace)
 
     def choose(self) -> Breaker | None:
         """The first transport, in the order of the settings, that can be used."""

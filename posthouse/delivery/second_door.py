@@ -11,7 +11,6 @@ import structlog
 from posthouse.delivery.clock import elapsed_clock
 from posthouse.delivery.hands import Hands, WorkerOptions
 from posthouse.delivery.recover import expired, settle_journals, take_over
-from posthouse.delivery.settle import BATCH
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Lane
 from posthouse.mail.retry import Policy
@@ -82,9 +81,11 @@ class SecondDoor:
         """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
         owner, lease = self._options.owner, self._options.lease
         since, known = elapsed_clock(), self._answering_since
-        settlements = [expired(message) for message in await self._store.expired(owner, BATCH, lease)]
+        settlements = [
+            expired(message) for message in await self._store.expired(owner, self._store.batch, lease)
+        ]
         if known is not None and since - known >= lease:
-            settlements += await take_over(self._store, owner, BATCH, lease, self._policy)
+            settlements += await take_over(self._store, owner, self._store.batch, lease, self._policy)
         for settlement in settlements:
             self._hands.settler.add(settlement)
 

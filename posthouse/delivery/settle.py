@@ -16,8 +16,6 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Message
 from posthouse.store.base import Store
 
-BATCH = 128
-"""Settlements, and claims, in one call at most: their write takes less than 10 ms."""
 AGAIN = 0.25
 """Seconds before a store that was away is asked again."""
 
@@ -49,7 +47,7 @@ class Settler:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                batch = [self._waiting.popleft() for _ in range(min(self._store.batch, len(self._waiting)))]
                 self._done(await self._settle(batch))
         finally:
             self._task = None

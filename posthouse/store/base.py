@@ -217,9 +217,11 @@ class Reads(Protocol):
 
 
 class Store(Protocol):
-    """See the module's rules. `identity` names this store for ever (a random word made with it)."""
+    """See the module's rules. `identity` names this store for ever (a random word made with it); `batch` is how many claims or
+    settlements one call takes at most, so that others do not wait for it."""
 
     identity: str
+    batch: int
 
     async def start(self) -> None:
         """Opens it and checks that its schema is the one this version knows; raises with what to do if not."""

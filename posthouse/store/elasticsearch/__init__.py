@@ -34,6 +34,7 @@ class ElasticsearchStore:
     """Store (see store.base) in the indices of `url`. `start` makes them if `migrating`."""
 
     identity: str
+    batch = 128
 
     def __init__(self, url: str, *, migrating: bool = False) -> None:
         self._connections = Connections(parse(url))

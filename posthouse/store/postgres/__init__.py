@@ -51,6 +51,7 @@ class PostgresStore(
     """Store and Catalog (see store.base) in the database of `url`. `start` applies missing migrations if `migrating`."""
 
     identity: str
+    batch = 512
 
     def __init__(self, url: str, *, migrating: bool = False) -> None:
         super().__init__(Connections(parse(url)))

@@ -31,6 +31,7 @@ class RemoteStore:
     """Store and Catalog (see store.base) behind the records role of `url`."""
 
     identity: str
+    batch = 128
 
     def __init__(self, url: str) -> None:
         self._line = Line(parse(url))

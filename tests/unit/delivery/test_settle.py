@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from posthouse.delivery.settle import BATCH, Settler
+from posthouse.delivery.settle import Settler
 from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Message
@@ -58,13 +58,13 @@ async def claimed(store: Weak, count: int) -> list[Message]:
 async def test_what_comes_together_is_settled_together(store: Weak) -> None:
     heard = Heard()
     settler = Settler(store, heard)
-    messages = await claimed(store, BATCH + 50)
+    messages = await claimed(store, store.batch + 50)
     for message in messages:
         settler.add(said(message, ACCEPTED))
     assert await settler.drain(20)
-    assert store.batches == [BATCH, 50]
+    assert store.batches == [store.batch, 50]
     assert [message.id for _, message in heard.pairs if message] == [message.id for message in messages]
-    assert (await store.overview()).states["sent"] == BATCH + 50
+    assert (await store.overview()).states["sent"] == store.batch + 50
 
 
 async def test_a_store_that_is_away_is_asked_again(store: Weak) -> None:
