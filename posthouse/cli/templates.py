@@ -4,7 +4,7 @@ A template is pushed from a folder that is named by its id, with the files that 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -86,16 +86,11 @@ def preview(
 ) -> int:
     """Show what a template gives, made as mail is; 1 when it gives nothing."""
 
-    async def work(settings: Settings) -> int:
-        asked = {"variables": read_variables(variables), "to": to, "version": version}
-        async with opened_desk(settings, url, key) as desk:
-            reply = await desk("POST", f"{_path(id)}/preview", _given(asked))
-        if reply.status >= 400:
-            return terminal.refuse(reply.body)
+    def shown(reply: Any) -> int:
         terminal.show(reply.body)
         return int(reply.body["fault"] is not None)
 
-    return run(work)
+    return _try_out(f"{_path(id)}/preview", variables, to, version, url, key, shown)
 
 
 @templates.command
@@ -110,22 +105,35 @@ def test(
 ) -> int:
     """Send one mail of a template; its id."""
 
-    async def work(settings: Settings) -> int:
-        asked = {"variables": read_variables(variables), "to": to, "version": version}
-        async with opened_desk(settings, url, key) as desk:
-            reply = await desk("POST", f"{_path(id)}/test", _given(asked))
-        if reply.status >= 400:
-            return terminal.refuse(reply.body)
+    def shown(reply: Any) -> int:
         terminal.show({"id": reply.headers["x-message-id"]})
         return 0
 
-    return run(work)
+    return _try_out(f"{_path(id)}/test", variables, to, version, url, key, shown)
 
 
 @templates.command
 def archive(id: str, *, url: Url = None, key: Key = None) -> int:
     """Take a template out of use. What was accepted with it is still sent; a push brings it back."""
     return ask("DELETE", _path(id), lambda _: terminal.say(f"{id} is archived."), url, key)
+
+
+def _try_out(
+    path: str,
+    variables: list[str] | None,
+    to: str | None,
+    version: int | None,
+    url: str | None,
+    key: str | None,
+    shown: Callable[[Any], int],
+) -> int:
+    async def work(settings: Settings) -> int:
+        asked = {"variables": read_variables(variables), "to": to, "version": version}
+        async with opened_desk(settings, url, key) as desk:
+            reply = await desk("POST", path, _given(asked))
+        return terminal.refuse(reply.body) if reply.status >= 400 else shown(reply)
+
+    return run(work)
 
 
 async def _pushed(desk: Any, id: str, source: dict[str, Any], dry_run: bool) -> dict[str, Any]:

@@ -144,7 +144,8 @@ class Hands:
         """Waits until `ends` (elapsed_clock) for what is in the air, then ends it."""
         while self.held and elapsed_clock() < ends:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.change(), max(ends - elapsed_clock(), 0.0))
+                async with asyncio.timeout(max(ends - elapsed_clock(), 0.0)):
+                    await self.change()
         for breaker in self.breakers:
             await breaker.stop()
             await breaker.transport.stop()

@@ -175,3 +175,10 @@ async def test_a_file_that_is_no_csv_or_too_large(tmp_path: Path) -> None:
     async with house(tmp_path, max_body=1_000) as h:
         assert (await h.ask("POST", f"{ALL}/import", {"email": "a@b.example"})).status == 415
         assert (await imported(h, b"email\n", b"a@b.example\n" * 100)).status == 413
+
+
+@pytest.mark.parametrize("query", ["cursor=%00", "cursor=a%0Ab", "role=a%00b", "role=a;b"])
+async def test_a_place_or_a_role_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
+    async with house(tmp_path) as h:
+        reply = await h.ask("GET", f"{ALL}?{query}")
+        assert (reply.status, reply.pointers) == (400, [f"/{query.partition('=')[0]}"])

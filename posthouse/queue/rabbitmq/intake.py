@@ -90,7 +90,8 @@ class Intake:
     async def _taken(self, hint: Hint) -> None:
         """Returns when all of it is settled, or there was nothing to lease, or no room for long."""
         with contextlib.suppress(TimeoutError):
-            taken = await asyncio.wait_for(self._lanes[hint.lane].take(hint), HELD_SECONDS)
+            async with asyncio.timeout(HELD_SECONDS):
+                taken = await self._lanes[hint.lane].take(hint)
             await taken.over()
 
     async def _read(self, lane: Lane, message: AbstractIncomingMessage) -> Hint:

@@ -52,7 +52,8 @@ class Access:
     ) -> T:
         future = self._writer.submit(lambda connection: job(connection, *args, **kwargs))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise StoreAway("SQLite: no answer in time") from None
 

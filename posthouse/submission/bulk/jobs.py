@@ -22,14 +22,14 @@ from posthouse.submission.bulk.views import (
     BreakdownView,
     JobsView,
     JobView,
-    PlaceView,
     RetryReply,
     show_act,
     show_job,
     show_shares,
 )
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.logs import BAD_CURSOR, LIMIT, MAX_LIMIT, number, read_arguments
+from posthouse.submission.logs import BAD_CURSOR, read_arguments
+from posthouse.submission.paging import CURSOR, LIST_LIMIT, page_of, read_numbered_place, read_place
 from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 
@@ -40,14 +40,11 @@ JOB_ID = Parameter(
     where="path",
     example="019a0b9e-5c00-7000-8000-5d3a1c9be002",
 )
-LIST_LIMIT = Parameter("limit", Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)], f"Default {LIMIT}.")
-CURSOR = Parameter("cursor", str, "The `nextCursor` of the page before.")
 AGAIN: tuple[State, ...] = tuple(state for state in STATES if allows(state, "retry"))
 """The states that a person can send again."""
 SLICE = 500
 """Recipients that one write makes due again."""
 _ID = re.compile("[!-~]{1,64}")
-_NUMBER = re.compile("[0-9]{1,18}")
 _DOMAIN = re.compile("[!-~]{1,255}")
 
 GET_JOB = Doc(
@@ -185,9 +182,9 @@ def list_jobs(jobs: Jobs) -> Handler:
             found = await in_time(jobs.campaigns.campaigns(limit + 1, cursor))
         except UnknownCursor:
             raise invalid([BAD_CURSOR]) from None
-        items = [jobs.show(*await jobs.noted(*each)) for each in found[:limit]]
-        following = items[-1].id if len(found) > limit else None
-        return json_answer(200, JobsView(items, PlaceView(limit, following)))
+        page, place = page_of(found, limit, lambda each: each[0].id)
+        items = [jobs.show(*await jobs.noted(*each)) for each in page]
+        return json_answer(200, JobsView(items, place))
 
     return handle
 
@@ -207,15 +204,10 @@ def list_acts(jobs: Jobs) -> Handler:
 
     async def handle(call: Call) -> Answer:
         campaign, _ = await jobs.find(call)
-        limit, cursor = read_place(read_arguments(call.query))
-        if cursor is not None and not _NUMBER.fullmatch(cursor):
-            raise invalid([BAD_CURSOR])
-        place = None if cursor is None else int(cursor)
-        found = await in_time(jobs.trail.acts(limit + 1, place, f"campaign:{campaign.id}"))
-        following = str(found[limit - 1].id) if len(found) > limit else None
-        return json_answer(
-            200, ActsView([show_act(each) for each in found[:limit]], PlaceView(limit, following))
-        )
+        limit, cursor = read_numbered_place(read_arguments(call.query))
+        found = await in_time(jobs.trail.acts(limit + 1, cursor, f"campaign:{campaign.id}"))
+        page, place = page_of(found, limit, lambda each: each.id)
+        return json_answer(200, ActsView([show_act(each) for each in page], place))
 
     return handle
 
@@ -237,14 +229,6 @@ async def do(jobs: Jobs, id: str, act: Act, by: str, detail: dict[str, Any] | No
         await in_time(jobs.campaigns.act(id, act, by, detail))
     except Impossible as error:
         raise Problem("campaign-state", str(error)) from None
-
-
-def read_place(arguments: dict[str, str]) -> tuple[int, str | None]:
-    """Limit and cursor of a list."""
-    cursor = arguments.get("cursor") or None
-    if cursor is not None and not _ID.fullmatch(cursor):
-        raise invalid([BAD_CURSOR])
-    return number(arguments.get("limit"), LIMIT, MAX_LIMIT), cursor
 
 
 def read_chosen(arguments: dict[str, str]) -> Chosen:

@@ -13,10 +13,11 @@ from posthouse.mail.lifecycle import STATES, State, Status
 from posthouse.store.base import Listed, Query, Reads, UnknownCursor
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
-from posthouse.submission.bulk.jobs import CURSOR, JOB_ID, LIST_LIMIT, Jobs, read_place
+from posthouse.submission.bulk.jobs import JOB_ID, Jobs
 from posthouse.submission.bulk.views import JobRecipientsView, PlaceView, show_recipient
 from posthouse.submission.endpoint import Call, Handler
 from posthouse.submission.logs import BAD_CURSOR, MAX_FILTER, read_arguments
+from posthouse.submission.paging import CURSOR, LIST_LIMIT, read_place
 from posthouse.submission.problems import Finding, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 

@@ -11,13 +11,11 @@ import msgspec
 
 from posthouse.contact_file import COLUMNS, write_contacts, write_head
 from posthouse.mail.address import normalise
-from posthouse.mail.contact import EVERYBODY, Entry
+from posthouse.mail.contact import EVERYBODY, Entry, role_fault
 from posthouse.mail.errors import BadAddress
 from posthouse.store.catalog.contacts import Contacts
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
-from posthouse.submission.bulk.jobs import CURSOR, LIST_LIMIT
-from posthouse.submission.bulk.views import PlaceView
 from posthouse.submission.contacts.request import (
     EXAMPLE,
     MOST,
@@ -36,7 +34,8 @@ from posthouse.submission.contacts.views import (
     show_written,
 )
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.logs import LIMIT, MAX_LIMIT, number, read_arguments
+from posthouse.submission.logs import read_arguments
+from posthouse.submission.paging import CURSOR, LIST_LIMIT, page_of, read_place
 from posthouse.submission.problems import Fault, Finding, Problem, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 from posthouse.submission.shape import read
@@ -72,6 +71,7 @@ LIST = Doc(
     text="By address.",
     parameters=(LIST_LIMIT, CURSOR, ROLE),
     replies=(Reply(status=200, text="A page.", types=(ContactsView,)),),
+    problems=("validation",),
 )
 LIST_ROLES = Doc(
     operation="listRoles",
@@ -80,6 +80,7 @@ LIST_ROLES = Doc(
     text="By name, each with how many have it.",
     parameters=(LIST_LIMIT, CURSOR),
     replies=(Reply(status=200, text="A page.", types=(RolesView,)),),
+    problems=("validation",),
 )
 EXPORT = Doc(
     operation="exportContacts",
@@ -88,6 +89,7 @@ EXPORT = Doc(
     text=f"CSV (RFC 4180), a line each, as it is read: {', '.join(COLUMNS)}. `posthouse contacts import` reads it.",
     parameters=(ROLE,),
     replies=(Reply(status=200, text="The file.", media="text/csv", headers=("Content-Disposition",)),),
+    problems=("validation",),
 )
 GET = Doc(
     operation="getContact",
@@ -152,11 +154,10 @@ def list_contacts(contacts: Contacts) -> Handler:
 
     async def handle(call: Call) -> Answer:
         arguments = read_arguments(call.query)
-        limit, cursor = number(arguments.get("limit"), LIMIT, MAX_LIMIT), arguments.get("cursor") or None
+        limit, cursor = read_place(arguments)
         found = await in_time(contacts.contacts(limit + 1, cursor, _roles(arguments)))
-        following = found[limit - 1].email if len(found) > limit else None
-        items = [show_contact(each) for each in found[:limit]]
-        return json_answer(200, ContactsView(items, PlaceView(limit, following)))
+        page, place = page_of(found, limit, lambda each: each.email)
+        return json_answer(200, ContactsView([show_contact(each) for each in page], place))
 
     return handle
 
@@ -165,12 +166,10 @@ def list_roles(contacts: Contacts) -> Handler:
     """The handler of GET /api/emails/contacts/roles."""
 
     async def handle(call: Call) -> Answer:
-        arguments = read_arguments(call.query)
-        limit, cursor = number(arguments.get("limit"), LIMIT, MAX_LIMIT), arguments.get("cursor") or None
+        limit, cursor = read_place(read_arguments(call.query))
         found = await in_time(contacts.contact_roles(limit + 1, cursor))
-        following = found[limit - 1].role if len(found) > limit else None
-        items = [RoleView(each.role, each.count) for each in found[:limit]]
-        return json_answer(200, RolesView(items, PlaceView(limit, following)))
+        page, place = page_of(found, limit, lambda each: each.role)
+        return json_answer(200, RolesView([RoleView(each.role, each.count) for each in page], place))
 
     return handle
 
@@ -241,7 +240,10 @@ async def _lines(contacts: Contacts, roles: tuple[str, ...]) -> AsyncGenerator[b
 
 
 def _roles(arguments: dict[str, str]) -> tuple[str, ...]:
+    """Which are asked for; raises Problem for what can be no role."""
     given = tuple(role for each in arguments.get("role", "").split(",") if (role := each.strip()))
+    if any(role != EVERYBODY and role_fault(role) for role in given):
+        raise invalid([Finding("/role", "must be roles, separated by commas")])
     return given or (EVERYBODY,)
 
 

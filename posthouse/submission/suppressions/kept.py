@@ -4,7 +4,6 @@ Rules: every change is in the trail, with who did it. Files go in and out as the
 wrong is named, and the others are taken.
 """
 
-import re
 from codecs import getincrementaldecoder
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated
@@ -18,12 +17,11 @@ from posthouse.mail.suppression import REACHES, REASONS, SLICE, Reach, Reason, S
 from posthouse.store.catalog import Catalog
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
-from posthouse.submission.bulk.jobs import CURSOR, LIST_LIMIT
-from posthouse.submission.bulk.views import PlaceView
 from posthouse.submission.contacts.kept import EMAIL
 from posthouse.submission.contacts.views import WrongLineView
 from posthouse.submission.endpoint import Call, Handler, Upload
-from posthouse.submission.logs import BAD_CURSOR, LIMIT, MAX_FILTER, MAX_LIMIT, number, read_arguments
+from posthouse.submission.logs import MAX_FILTER, read_arguments
+from posthouse.submission.paging import CURSOR, LIST_LIMIT, page_of, read_numbered_place
 from posthouse.submission.problems import Finding, Problem, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 from posthouse.submission.shape import read
@@ -45,7 +43,6 @@ from posthouse.suppression_file import COLUMNS, TOLD, SuppressionFile, write_ent
 SHOWN = 100
 """Lines of a file that are wrong and shown; all are counted."""
 
-_PLACE = re.compile("[0-9]{1,18}")
 _FILTER = Annotated[str, msgspec.Meta(max_length=MAX_FILTER)]
 _UTF8 = getincrementaldecoder("utf-8")
 
@@ -136,12 +133,11 @@ def list_entries(catalog: Catalog) -> Handler:
 
     async def handle(call: Call) -> Answer:
         arguments = read_arguments(call.query)
-        limit, cursor = _place(arguments)
+        limit, cursor = read_numbered_place(arguments)
         email, reason = _filters(arguments)
         found = await in_time(catalog.suppressions(limit + 1, cursor, email=email, reason=reason))
-        following = str(found[limit - 1].id) if len(found) > limit else None
-        items = [show_entry(each) for each in found[:limit]]
-        return json_answer(200, SuppressionsView(items, PlaceView(limit, following)))
+        page, place = page_of(found, limit, lambda each: each.id)
+        return json_answer(200, SuppressionsView([show_entry(each) for each in page], place))
 
     return handle
 
@@ -216,15 +212,14 @@ def list_acts(catalog: Catalog) -> Handler:
 
     async def handle(call: Call) -> Answer:
         arguments = read_arguments(call.query)
-        limit, cursor = _place(arguments)
+        limit, cursor = read_numbered_place(arguments)
         about = arguments.get("about") or None
         if about is not None and (len(about) > MAX_FILTER or CONTROL.search(about)):
             text = f"must have 1 to {MAX_FILTER} characters, none of them control"
             raise invalid([Finding("/about", text)])
         found = await in_time(catalog.acts(limit + 1, cursor, about))
-        following = str(found[limit - 1].id) if len(found) > limit else None
-        items = [show_act(each) for each in found[:limit]]
-        return json_answer(200, TrailView(items, PlaceView(limit, following)))
+        page, place = page_of(found, limit, lambda each: each.id)
+        return json_answer(200, TrailView([show_act(each) for each in page], place))
 
     return handle
 
@@ -270,13 +265,6 @@ async def _lines(catalog: Catalog, email: str | None, reason: Reason | None) -> 
     while found := await in_time(catalog.suppressions(SLICE, cursor, email=email, reason=reason)):
         yield write_entries(found).encode()
         cursor = found[-1].id
-
-
-def _place(arguments: dict[str, str]) -> tuple[int, int | None]:
-    cursor = arguments.get("cursor") or None
-    if cursor is not None and not _PLACE.fullmatch(cursor):
-        raise invalid([BAD_CURSOR])
-    return number(arguments.get("limit"), LIMIT, MAX_LIMIT), None if cursor is None else int(cursor)
 
 
 def _filters(arguments: dict[str, str]) -> tuple[str | None, Reason | None]:

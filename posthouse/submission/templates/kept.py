@@ -13,10 +13,9 @@ from posthouse.mail.template import BadTemplate
 from posthouse.store.base import UnknownCursor
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
-from posthouse.submission.bulk.jobs import CURSOR, LIST_LIMIT
-from posthouse.submission.bulk.views import PlaceView
 from posthouse.submission.endpoint import Call, Handler
-from posthouse.submission.logs import BAD_CURSOR, LIMIT, MAX_LIMIT, number, read_arguments
+from posthouse.submission.logs import BAD_CURSOR, read_arguments
+from posthouse.submission.paging import CURSOR, LIST_LIMIT, page_of, read_numbered_place, read_place
 from posthouse.submission.problems import Finding, invalid
 from posthouse.submission.reference.describe import Doc, Parameter, Reply
 from posthouse.submission.shape import read
@@ -134,12 +133,10 @@ def list_templates(shelf: Shelf) -> Handler:
     """The handler of GET /api/emails/templates."""
 
     async def handle(call: Call) -> Answer:
-        limit, cursor = _place(call)
+        limit, cursor = read_place(read_arguments(call.query))
         found = await in_time(shelf.templates.templates(limit + 1, cursor))
-        following = found[limit - 1].template if len(found) > limit else None
-        return json_answer(
-            200, TemplatesView([show_head(each) for each in found[:limit]], PlaceView(limit, following))
-        )
+        page, place = page_of(found, limit, lambda each: each.template)
+        return json_answer(200, TemplatesView([show_head(each) for each in page], place))
 
     return handle
 
@@ -159,17 +156,12 @@ def list_versions(shelf: Shelf) -> Handler:
 
     async def handle(call: Call) -> Answer:
         id = id_of(call)
-        limit, cursor = _place(call)
-        if cursor is not None and not _PLACE.fullmatch(cursor):
-            raise invalid([BAD_CURSOR])
-        before = None if cursor is None else int(cursor)
-        found = await in_time(shelf.templates.template_versions(id, limit + 1, before))
+        limit, cursor = read_numbered_place(read_arguments(call.query))
+        found = await in_time(shelf.templates.template_versions(id, limit + 1, cursor))
         if not found and cursor is None:
             raise missing()
-        following = str(found[limit - 1].version) if len(found) > limit else None
-        return json_answer(
-            200, TemplatesView([show_head(each) for each in found[:limit]], PlaceView(limit, following))
-        )
+        page, place = page_of(found, limit, lambda each: each.version)
+        return json_answer(200, TemplatesView([show_head(each) for each in page], place))
 
     return handle
 
@@ -179,17 +171,15 @@ def list_uses(shelf: Shelf) -> Handler:
 
     async def handle(call: Call) -> Answer:
         id = id_of(call)
-        limit, cursor = _place(call)
+        limit, cursor = read_place(read_arguments(call.query))
         found: list[tuple[Campaign, Counts]] = []
         try:
             if shelf.campaigns is not None:
                 found = await in_time(shelf.campaigns.campaigns(limit + 1, cursor, id))
         except UnknownCursor:
             raise invalid([BAD_CURSOR]) from None
-        following = found[limit - 1][0].id if len(found) > limit else None
-        return json_answer(
-            200, UsesView([show_use(*each) for each in found[:limit]], PlaceView(limit, following))
-        )
+        page, place = page_of(found, limit, lambda each: each[0].id)
+        return json_answer(200, UsesView([show_use(*each) for each in page], place))
 
     return handle
 
@@ -212,12 +202,3 @@ def read_version(given: str | None) -> int | None:
     if not _PLACE.fullmatch(given) or int(given) < 1:
         raise invalid([Finding("/version", "must be the number of a version")])
     return int(given)
-
-
-def _place(call: Call) -> tuple[int, str | None]:
-    """Limit and cursor of a list."""
-    arguments = read_arguments(call.query)
-    cursor = arguments.get("cursor") or None
-    if cursor is not None and (len(cursor) > 128 or not cursor.isascii() or not cursor.isprintable()):
-        raise invalid([BAD_CURSOR])
-    return number(arguments.get("limit"), LIMIT, MAX_LIMIT), cursor
