@@ -1,5 +1,6 @@
 """Where CPU time goes: of a process and of those that it started, each by its name."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ def used_by(pid: int, name: str) -> Counter[str]:
 
 
 def used_by_all(pid: int) -> float:
-    """Seconds of a process and all its children, those that ended, too."""
-    return sum([_seconds(child) for child in _children(pid)]) + _seconds(pid)
+    """Seconds of a process and all below it, those that ended and were waited for, too."""
+    return sum(used_by_all(child) for child in _children(pid)) + _seconds(pid)
 
 
 def _seconds(pid: int) -> float:
@@ -32,8 +33,10 @@ def _seconds(pid: int) -> float:
 
 
 def _children(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())
+    with contextlib.suppress(FileNotFoundError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                yield from map(int, (task / "children").read_text().split())
 
 
 def _module(pid: int) -> str | None:

@@ -1,5 +1,5 @@
 """The producer library: what other services send mail with. It stands alone: of Posthouse it needs this folder, msgspec and
-httpx2 (EventClient also posthouse.proto, with the extras `grpc` and `rabbitmq`).
+httpx2 (event clients also posthouse.proto, with the extras `grpc` and `rabbitmq`).
 
     async with Client("http://127.0.0.1:8025", key) as client:
         sent = await client.send(Mail(to="ann@example.org", subject="Horses", text="are changed here."))

@@ -76,6 +76,17 @@ class Server:
         self._signal(signal.SIGKILL)
         self._wait()
 
+    def terminate(self) -> None:
+        """In order, as an operator does."""
+        self._signal(signal.SIGTERM)
+        self._wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the process above all of it."""
+        assert self._process is not None
+        return self._process.pid
+
     def freeze(self) -> None:
         """It takes connections and answers nothing."""
         self._signal(signal.SIGSTOP)

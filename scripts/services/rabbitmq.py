@@ -88,6 +88,19 @@ class Broker:
             self._node.wait(LIMIT)
             self._node = None
 
+    def terminate(self) -> None:
+        """In order, as an operator does."""
+        self._signal(signal.SIGTERM)
+        if self._node is not None:
+            self._node.wait(LIMIT)
+            self._node = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process above all of it."""
+        assert self._node is not None
+        return self._node.pid
+
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """It takes connections and answers nothing."""

@@ -109,12 +109,13 @@ class Producer:
 
 
 class Place:
-    """All of it on one machine, each with a folder of its own. `store` is where the documents are, `queue` the broker."""
+    """All of it on one machine, each with a folder of its own. `store` is where the documents are, `queue` the broker,
+    `address` where the records service listens."""
 
     def __init__(self, folder: Path, store: str, queue: str, delay: float) -> None:
         self.store, self.queue, self._folder = store, queue, folder
         self.sink = Sink(folder, delay)
-        grpc = f"127.0.0.1:{free_port()}"
+        self.address = grpc = f"127.0.0.1:{free_port()}"
         self._grpc = f"grpc://{grpc}?key={KEY}"
         self.records = self._house("records", "inbox:", store=store, grpc_port=grpc.rpartition(":")[2])
         self.worker = self._house(

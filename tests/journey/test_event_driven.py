@@ -4,6 +4,8 @@ is closed, and what was sent twice says that nobody knew.
 """
 
 import asyncio
+import json
+import subprocess
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +18,14 @@ import msgspec
 import pytest
 
 from tests.journey.diagram import Place, Producer, opened
-from tests.journey.house import until
+from tests.journey.house import KEY, until
 from tests.journey.test_postgres import call
+from tests.journey.test_rabbitmq import Foreign
 from tests.own_elasticsearch import Server, own_elasticsearch
 from tests.rabbit_server import Broker, own_broker
 
 pytestmark = pytest.mark.timeout(400)
+PROTO = Path(__file__).parents[2] / "posthouse/proto/records.proto"
 SLOW = 0.05
 """Seconds that the mail server takes for a mail where something is to happen in the middle."""
 
@@ -86,6 +90,48 @@ def compare(document: dict[str, Any], event: dict[str, Any]) -> None:
     assert told["deliveryMs"] >= 20
     assert {part: kept[part] for part in parts} == {part: told[part] for part in parts}
     assert kept["totalMs"] >= told["totalMs"] - 3
+
+
+async def test_a_producer_in_another_language(
+    tmp_path: Path, elasticsearch: str, rabbitmq: str, node: Path
+) -> None:
+    """Node, which has records.proto and the schemas of the events, and nothing else of ours."""
+    mails = [
+        {
+            "event_id": f"node-{number}",
+            "recipient": f"Ann <node-{number}@example.org>",
+            "subject": "Hü",
+            "html": "<p>Fresh horses</p>",
+            "category": "news",
+            "variables": {"fields": {"horses": {"numberValue": 4}}},
+        }
+        for number in range(5)
+    ]
+    names = [mail["event_id"] for mail in mails]
+    async with opened(tmp_path, elasticsearch, rabbitmq, 0.0) as place:
+        saved = await in_node(node, place, "save", mails)
+        assert [(each["event_id"], each["status"], each["created"]) for each in saved] == [
+            (name, "PENDING", True) for name in names
+        ]
+        await Foreign(node, place.queue).publish(*({"eventId": name} for name in names))
+        await place.worker.start()
+        sent = await in_node(node, place, "wait", names)
+        documents = await place.closed(names)
+        assert [(each["event_id"], each["status"], each["attempts"]) for each in sent] == [
+            (name, "SENT", 1) for name in names
+        ]
+        assert [documents[name]["variables"] for name in names] == [{"horses": 4}] * 5
+        again = await in_node(node, place, "save", mails)
+        assert [(each["status"], each["created"]) for each in again] == [("SENT", False)] * 5
+        assert place.sink.taken() == Counter(f"{name}@example.org" for name in names)
+
+
+async def in_node(node: Path, place: Place, command: str, given: list[Any]) -> list[dict[str, Any]]:
+    """What tests/foreign/documents.mjs shows."""
+    words = ["node", "documents.mjs", place.address, str(PROTO), KEY, command, json.dumps(given)]
+    done = await asyncio.to_thread(subprocess.run, words, cwd=node, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture
