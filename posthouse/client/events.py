@@ -35,6 +35,14 @@ LARGEST = 64 << 20
 ROOM_SECONDS = 0.05
 """Seconds between two looks for room, where more waits than may."""
 
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_http_proxy", 0),
+]
+"""A records service that is back is found within a second or two, however long it was away."""
 _SAVE, _GET = ("/posthouse.v1.EmailRecords/SaveEmails", "/posthouse.v1.EmailRecords/GetEmail")
 _AWAY = frozenset(
     code.value[0]
@@ -212,8 +220,7 @@ def _serialized(message: Any) -> bytes:
 
 
 def _open(address: Address) -> grpc.aio.Channel:
-    options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
     if not address.tls:
-        return grpc.aio.insecure_channel(address.target, options)
+        return grpc.aio.insecure_channel(address.target, _OPTIONS)
     credentials = grpc.ssl_channel_credentials(address.ca, address.cert_key, address.cert)
-    return grpc.aio.secure_channel(address.target, credentials, options)
+    return grpc.aio.secure_channel(address.target, credentials, _OPTIONS)

@@ -169,6 +169,11 @@ def release(message: Message, wait: float, now: int) -> None:
     close(message, now, until(now, wait))
 
 
+def hasten(message: Message, now: int) -> None:
+    """It was due when it was accepted, nobody has had it yet, and the clock was set back: due by the new time, too."""
+    close(message, now, now)
+
+
 def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
     """A person wants the failed and the unknown sent again; gives those, each with a fresh budget."""
     again = [recipient for recipient in message.recipients if allows(recipient.state, "retry")]

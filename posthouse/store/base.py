@@ -336,7 +336,8 @@ class Store(Protocol):
         ...
 
     async def sweep(self) -> None:
-        """Forgets what is past its time and owed to nobody (keys), a slice a call."""
+        """Forgets what is past its time and owed to nobody (keys), a slice a call. And where the store's clock was set
+        back, mail that had been due since it was accepted becomes due by the new time."""
         ...
 
     async def prune(self, bodies: float | None, records: float | None) -> int:

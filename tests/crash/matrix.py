@@ -49,7 +49,7 @@ def two() -> list[Cell]:
 
 def three() -> list[Cell]:
     """The event-driven one."""
-    points = (trap.AFTER_COMMIT, trap.AFTER_PUBLISH, trap.AFTER_CLAIM, trap.AFTER_SETTLE, trap.BEFORE_ACK)
+    points = (trap.AFTER_COMMIT, trap.AFTER_CLAIM, trap.AFTER_SETTLE, trap.BEFORE_ACK)
     return [
         Cell(3, "producer", KILL),
         Cell(3, "producer", KILL, trap.SAVED),

@@ -158,6 +158,10 @@ class PostgresStore(
 
     async def sweep(self) -> None:
         self._swept = await self._connections.call(sweep.sweep, self._swept)
+        more = await self._connections.call(sweep.was_set_back)
+        while more:
+            tried: Tried = {}
+            more = await self._connections.transact(change.hasten, tried, sweep.SLICE, _shard())
 
     async def prune(self, bodies: float | None, records: float | None) -> int:
         gone = 0

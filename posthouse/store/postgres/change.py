@@ -62,6 +62,12 @@ EXPIRED = _LOCKED.format(
 )
 THESE = _LOCKED.format(where="id = ANY($1::text[]) ORDER BY seq FOR UPDATE")
 
+SET_BACK = _LOCKED.format(
+    where=f"""due_at IS NOT NULL AND owner IS NULL AND due_at > {_AT}
+      AND due_at BETWEEN created_at - {SECOND} AND created_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED"""
+)
+"""What has been due since it was accepted, by a clock that was set back since."""
+
 WRITE = f"""
 WITH new AS (
   SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::int[],
@@ -156,6 +162,15 @@ async def release(
     good = {id for id, fence in leases if (id, fence) in held}
     mine = [row for row in found if row.message.id in good]
     await change_rows(connection, tried, mine, lambda message: advance.release(message, wait, at), shard)
+
+
+async def hasten(connection: Connection, tried: Tried, limit: int, shard: int) -> int:
+    """Makes a slice of SET_BACK due by the new time; how many."""
+    if not await stands(connection, tried):
+        found = await connection.fetch(SET_BACK, limit)
+        at = found[-1]["at"] if found else 0
+        await change_rows(connection, tried, rows(found), lambda message: advance.hasten(message, at), shard)
+    return len(tried)
 
 
 async def settle(

@@ -50,9 +50,16 @@ NAMES = """DELETE FROM provider_names WHERE ctid = ANY (ARRAY(
 """No index leads to old names: one would cost each mail that is sent more than this walk costs all of them."""
 SIZE = "SELECT pg_relation_size('provider_names') / current_setting('block_size')::bigint"
 
+SET_BACK = f"SELECT created_at > {NOW} + {SECOND} FROM place"
+"""Whether a mail has a time that is still to come: then the clock was set back."""
 GROWN = """SELECT relname FROM pg_class
   WHERE oid = ANY ('{messages,contents,recipients,audience,contacts,contact_roles}'::regclass[])
     AND pg_relation_size(oid) / current_setting('block_size')::bigint > 8 * greatest(relpages, 8)"""
+
+
+async def was_set_back(connection: Connection) -> bool:
+    """Whether the clock was, since the newest mail was accepted."""
+    return await connection.fetchval(SET_BACK)
 
 
 async def sweep(connection: Connection, page: int) -> int:

@@ -141,6 +141,8 @@ class SqliteStore(
 
     async def sweep(self) -> None:
         await self._write(messages.sweep)
+        while await self._write(messages.hasten):
+            pass
         await self._write(notices.forget)
         await self._write(rates.forget)
 

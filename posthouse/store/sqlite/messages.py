@@ -51,7 +51,11 @@ CLAIM_IDS = f"""{LOAD}
 OPEN = "messages INDEXED BY messages_due WHERE due_at IS NOT NULL"
 LAPSED = f"{OPEN} AND due_at <= ? AND owner IS NOT NULL"
 EXPIRED = f"{OPEN} AND due_at <= ? AND owner IS NULL AND expires_at <= ?"
+SLICE = 128
+"""Messages that are hastened in one transaction."""
 _GIVEN = "messages WHERE id IN (SELECT value FROM json_each(?))"
+SET_BACK = f"""{LOAD} (SELECT seq, record FROM {OPEN} AND owner IS NULL AND due_at > :now
+ AND due_at BETWEEN created_at - {SECOND} AND created_at LIMIT {{limit}})"""
 HELD = f"{LOAD} {OPEN} AND owner = ?"
 
 Connection = sqlite3.Connection
@@ -212,6 +216,16 @@ def sweep(connection: Connection) -> int:
         "DELETE FROM keys WHERE (scope, key) IN (SELECT scope, key FROM keys WHERE expires_at <= ? LIMIT 500)"
     )
     return connection.execute(query, (now(),)).rowcount
+
+
+def hasten(connection: Connection) -> int:
+    """Where the clock was set back, a slice of what has been due since it was accepted becomes due again; how many."""
+    at, (_, last) = now(), _next_place(connection)
+    if last <= at + SECOND:
+        return 0
+    rows = load(connection, SET_BACK.format(limit=SLICE), {"now": at})
+    change(connection, rows, lambda message: advance.hasten(message, at))
+    return len(rows)
 
 
 def _holds(message: Message, fence: int) -> bool:
