@@ -6,6 +6,8 @@ from tests.crash import trap
 
 RANDOM = "random"
 KILL, STOP, CUT, LOST = "kill -9", "stopped 6 s", "link cut 3 s", "machine lost"
+JUMPS = {"set 1 h forward": 3600, "set 1 h back": -3600}
+CLOCK = "clock"
 ALL, SMTP = "api and worker", "SMTP server"
 CONNECTIONS = 4
 """SMTP connections of each worker process."""
@@ -27,7 +29,7 @@ class Cell(NamedTuple):
     connections: int = CONNECTIONS
 
     def __str__(self) -> str:
-        return f"{self.deployment} {self.part}, {self.how}, {self.moment}, {self.policy}"
+        return f"D{self.deployment} {self.part}, {self.how}, {self.moment}, {self.policy}"
 
     @property
     def sends(self) -> bool:
@@ -38,9 +40,11 @@ class Cell(NamedTuple):
     def most_doubled(self) -> int:
         """How many mails may come twice, and then say so. With `hold` none. Else one for each connection that died
         with the process that sent, or with the SMTP server; and of a machine whose journal nobody can read, or a process
-        that does not answer for longer than its lease, what it had claimed."""
+        that does not answer for longer than its lease (for which a clock set forward makes it), what it had claimed."""
         if self.policy == "hold":
             return 0
+        if self.part == CLOCK:
+            return 2 * self.connections + AHEAD if JUMPS[self.how] > 0 else 0
         if self.part == SMTP:
             return 0 if self.how == STOP else self.connections * WORKERS[self.deployment]
         if not self.sends:

@@ -12,9 +12,9 @@ import asyncpg
 
 from posthouse.mail.contact import Entry, checked
 from tests.cluster import Cluster, own_cluster
-from tests.crash.cell import ALL, CUT, LOST, RANDOM, SMTP, STOP, WORKERS, Cell
+from tests.crash.cell import ALL, CLOCK, CUT, LOST, RANDOM, SMTP, STOP, WORKERS, Cell
 from tests.crash.link import Link
-from tests.crash.parts import Part, Redis, Role, Served
+from tests.crash.parts import Clock, Part, Redis, Role, Served
 from tests.crash.place import ByCampaign, ByEvents, ByHttp, ByProducer, Load, Place, opened
 from tests.journey.campaigns import stock
 from tests.journey.diagram import Sink
@@ -39,6 +39,7 @@ class Setting:
         self.folder, self.cell, self.names, self._stack = folder, cell, names, stack
         self.parts: dict[str, Part] = {SMTP: Served(sink)}
         self.links: dict[str, Link] = {}
+        self.clock: Clock | None = None
         self._roles: list[Role] = []
         folder.mkdir()
 
@@ -61,6 +62,8 @@ class Setting:
         role = self.parts[name] = Role(house)
         self._roles.append(role)
         self._stack.push_async_callback(house.close)
+        if self.cell.part == CLOCK:
+            self.clock = Clock(house)
         if name == self.cell.part and self.cell.moment != RANDOM:
             how = "stop" if self.cell.how == STOP else "kill"
             role.lay(self.cell.moment, self.cell.nth(len(self.names)), how)
@@ -75,8 +78,10 @@ class Setting:
             self.role(f"worker {number}", "worker", transport=transport, **settings)
 
     async def start(self) -> None:
-        """All roles."""
-        await asyncio.gather(*(role.house.start() for role in self._roles))
+        """All roles; what others wait for comes first."""
+        if isinstance(records := self.parts.get("records"), Role):
+            await records.house.start()
+        await asyncio.gather(*(role.house.start() for role in self._roles if role is not records))
 
 
 class Ground:
@@ -97,7 +102,7 @@ class Ground:
             url, load = await self.set(setting, transport)
             store = await stack.enter_async_context(opened(url))
             await setting.start()
-            yield Place(setting.parts, setting.links, self.sink, load, store)
+            yield Place(setting.parts, setting.links, self.sink, load, store, setting.clock)
 
     async def set(self, setting: Setting, transport: str) -> tuple[str, Load]:
         """Adds what the deployment has. The URL of the store as this process opens it, and how mail comes in."""

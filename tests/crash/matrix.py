@@ -1,7 +1,7 @@
 """All cells: for each deployment each part, each moment, and what befalls it."""
 
 from tests.crash import trap
-from tests.crash.cell import ALL, CUT, KILL, LOST, SMTP, STOP, Cell
+from tests.crash.cell import ALL, CLOCK, CUT, JUMPS, KILL, LOST, SMTP, STOP, Cell
 
 IN_ATTEMPT = (
     trap.AFTER_CLAIM,
@@ -32,6 +32,7 @@ def one() -> list[Cell]:
         Cell(1, ALL, LOST),
         Cell(1, ALL, LOST, policy="hold"),
         Cell(1, ALL, STOP),
+        *(Cell(1, CLOCK, how) for how in JUMPS),
         *around(1),
     ]
 

@@ -84,6 +84,27 @@ class Role:
         self.house.process.send_signal(number)
 
 
+class Clock:
+    """The clock of a house, which may be set: by libfaketime, that Debian has. What runs through sleep runs on as it was."""
+
+    def __init__(self, house: House) -> None:
+        from debian import unpack  # of scripts/services, which own_elasticsearch leads to
+
+        self._set = house.folder / "clock"
+        self.jump(0)
+        (library,) = unpack("libfaketime").glob("usr/lib/*/faketime/libfaketime.so.1")
+        house.environ |= {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._set),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def jump(self, seconds: int) -> None:
+        """From now on it is so far off."""
+        self._set.write_text(f"{seconds:+}\n")
+
+
 class Served:
     """A server that runs as a process with its children, and starts on a thread of its own."""
 

@@ -15,7 +15,7 @@ from posthouse.store.base import Store
 from posthouse.store.catalog.campaigns import Campaigns
 from posthouse.store.registry import open_store
 from tests.crash.link import Link
-from tests.crash.parts import Part
+from tests.crash.parts import Clock, Part
 from tests.journey.diagram import Producer, Sink
 from tests.journey.house import House, until
 
@@ -43,9 +43,16 @@ class Place:
     """`parts` and `links` have the same names; `store` is opened apart from those that the parts use."""
 
     def __init__(
-        self, parts: Mapping[str, Part], links: Mapping[str, Link], sink: Sink, load: Load, store: Store
+        self,
+        parts: Mapping[str, Part],
+        links: Mapping[str, Link],
+        sink: Sink,
+        load: Load,
+        store: Store,
+        clock: Clock | None,
     ) -> None:
         self.parts, self.links, self.sink, self.load, self.store = parts, links, sink, load, store
+        self.clock = clock
 
     async def closed(self, seconds: float) -> None:
         """Returns when every mail is closed."""

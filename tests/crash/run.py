@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from posthouse.store.audit import audit
-from tests.crash.cell import CUT, KILL, LOST, RANDOM, STOP, Cell
+from tests.crash.cell import CUT, JUMPS, KILL, LOST, RANDOM, STOP, Cell
 from tests.crash.ground import Ground
 from tests.crash.parts import Role
 from tests.crash.place import Place
@@ -50,6 +50,10 @@ async def run(cell: Cell, ground: Ground, mails: int) -> Books:
 async def befall(cell: Cell, place: Place, mails: int) -> float:
     """Waits for the moment, does the harm, and undoes it. When it was over, on the loop's clock: a death is over at once."""
     loop = asyncio.get_running_loop()
+    if place.clock is not None:
+        await at_random(cell, place, mails)
+        place.clock.jump(JUMPS[cell.how])
+        return loop.time()
     part = place.parts[cell.part]
     if cell.moment == RANDOM:
         await at_random(cell, place, mails)
