@@ -13,6 +13,10 @@ from typing import Any
 
 import httpx2
 
+from posthouse import config
+from posthouse.roles.opened import opened_store
+from posthouse.store.audit import audit
+
 KEY = "journey-key-0123456789"
 READY_SECONDS = 60.0
 
@@ -29,7 +33,10 @@ QUICK = {
 
 
 class House:
-    """One process of Posthouse with its state in `folder`; `settings` are added to QUICK."""
+    """One process of Posthouse with its state in `folder`; `settings` are added to QUICK.
+
+    When it is closed its store is audited, whatever happened to it. A story that took the store away sets `store_gone`.
+    """
 
     def __init__(
         self,
@@ -56,6 +63,7 @@ class House:
         self.program: tuple[str, ...] = ("posthouse.cli",)
         self.out = folder / "out.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.store_gone = False
         limits = httpx2.Limits(max_connections=64, max_keepalive_connections=64)
         self.client = httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
@@ -89,9 +97,11 @@ class House:
             await asyncio.to_thread(self.process.wait, 30)
 
     async def close(self) -> None:
-        """Ends whatever runs."""
+        """Ends whatever runs, and looks at every record that is left."""
         await self.client.aclose()
         await self.kill()
+        if self.process is not None and not self.store_gone:
+            await audited(self.environ, self.folder)
 
     @property
     def log(self) -> str:
@@ -170,6 +180,17 @@ async def opened(
         yield await house.start()
     finally:
         await house.close()
+
+
+async def audited(environ: dict[str, str], folder: Path) -> None:
+    """Fails if anything is wrong with the store of these settings. One that is another process's (grpc://) is audited
+    there."""
+    settings, _ = config.read(environ, folder)
+    if settings.store.startswith("grpc"):
+        return
+    async with opened_store(settings, migrating=False) as store:
+        seen = await audit(store)
+    assert seen.wrong == 0, "\n".join(f"{each.id or 'the store'}: {each.fault}" for each in seen.findings[:20])
 
 
 async def until(condition: Callable[[], Any], seconds: float, why: Callable[[], str] = lambda: "") -> None:
