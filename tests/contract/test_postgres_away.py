@@ -82,11 +82,18 @@ class Work:
             settled = await self._ask(
                 lambda given=settlements: self._store.settle(given), until_answered=True
             )
-            for message in settled:
-                assert message is not None, "the fence was good"
-                self.sent.append(message.id)
+            for given, message in zip(claimed, settled, strict=True):
+                self.sent.append(given.id)
+                if message is None:
+                    await self._check_settled_unheard(given)
             if last and not claimed:
                 return
+
+    async def _check_settled_unheard(self, given: Message) -> None:
+        """The fence was good, so what was written is what we said, and the answer to that was lost with the server."""
+        assert self.failures > 0, "the fence was good"
+        stands, _ = await self._ask(lambda: self._store.get(given.id), until_answered=True)
+        assert (stands.state, stands.fence, stands.attempts) == ("sent", given.fence, 1)
 
     async def _ask(self, ask: Callable[[], Awaitable[Any]], until_answered: bool = False) -> Any:
         while True:

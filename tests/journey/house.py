@@ -190,7 +190,9 @@ async def audited(environ: dict[str, str], folder: Path) -> None:
         return
     async with opened_store(settings, migrating=False) as store:
         seen = await audit(store)
-    assert seen.wrong == 0, "\n".join(f"{each.id or 'the store'}: {each.fault}" for each in seen.findings[:20])
+    assert seen.wrong == 0, "\n".join(
+        f"{each.id or 'the store'}: {each.fault}" for each in seen.findings[:20]
+    )
 
 
 async def until(condition: Callable[[], Any], seconds: float, why: Callable[[], str] = lambda: "") -> None:
