@@ -20,6 +20,7 @@ from benchmarks import (
     logs,
     memory,
     mime,
+    restarts,
     shared,
     smtp_client,
 )
@@ -100,6 +101,10 @@ def _events(quick: bool) -> Sequence[Figure]:
     return events.measure(1, 3_000, 5) if quick else events.measure(3, 20_000, 20)
 
 
+def _restarts(quick: bool) -> Sequence[Figure]:
+    return restarts.measure(3_500 if quick else 20_000)
+
+
 def _logs_large(quick: bool) -> Sequence[Figure]:
     return logs.measure(10_000_000, 500)
 
@@ -161,6 +166,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "logs_shared": _logs_shared,
     "kills": _kills,
     "events": _events,
+    "restarts": _restarts,
 }
 LARGE: dict[str, Benchmark] = {"logs_large": _logs_large, "logs_shared_large": _logs_shared_large}
 """Those that take hours and a lot of disk: only when they are named."""

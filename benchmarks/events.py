@@ -33,12 +33,12 @@ def _round(manner: str, mails: int) -> tuple[float, float, float]:
     """Mails a second, µs of CPU a mail, and what smtp-source makes."""
     with fast_sink() as port, opened(given(), port) as place:
         warm = place.produce(manner, "warm", WARM)
-        place.wait_until_sent([f"warm-{number}" for number in range(WARM)])
+        place.index.wait_until_sent([f"warm-{number}" for number in range(WARM)])
         assert warm
         roles = (place.records, place.worker)
         used = sum(each.cpu_seconds for each in roles)
         began = place.produce(manner, "mail", mails)["began"]
-        ended = place.wait_until_sent([f"mail-{number}" for number in range(mails)])
+        ended = place.index.wait_until_sent([f"mail-{number}" for number in range(mails)])
         cpu = (sum(each.cpu_seconds for each in roles) - used) / mails * 1e6
         return mails / (ended - began), cpu, measure_source(port)[0]
 
@@ -51,7 +51,7 @@ def _paced(rounds: int, seconds: int) -> list[Figure]:
             place.produce("batches", "warm", WARM)
             count = 200 * seconds
             saved = place.produce("paced", "mail", count)["save_ms"]
-            place.wait_until_sent([f"mail-{number}" for number in range(count)])
+            place.index.wait_until_sent([f"mail-{number}" for number in range(count)])
             for share, found in times.items():
                 found.append(saved[int(len(saved) * share)])
     return [

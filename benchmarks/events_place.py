@@ -26,35 +26,19 @@ class Backends(NamedTuple):
     queue: str
 
 
-class Place(NamedTuple):
-    """The roles at work; `index` is the address of the documents, `grpc` that of the records service."""
+class Index(NamedTuple):
+    """Where the documents are; they are read by their ids."""
 
-    records: House
-    worker: House
-    index: str
-    grpc: str
-    queue: str
-
-    def produce(self, manner: str, name: str, count: int) -> dict[str, Any]:
-        """What benchmarks.producer said, once it has saved and published all."""
-        done = subprocess.run(
-            self.producer(manner, name, count), env=CLEAN, stdout=subprocess.PIPE, check=True
-        )
-        return json.loads(done.stdout)
-
-    def producer(self, manner: str, name: str, count: int) -> list[str]:
-        """The command that does so."""
-        where = [f"{self.grpc}?key={KEY}", self.queue]
-        return [sys.executable, "-m", "benchmarks.producer", manner, *where, name, str(count)]
+    address: str
 
     def wait_until_sent(self, ids: Sequence[str], seconds: float = LIMIT_SECONDS) -> float:
-        """When the last of these documents, each read by its id, was SENT: seconds since 1970."""
+        """When the last of these documents was SENT: seconds since 1970."""
         left = list(ids)
 
         def all_sent() -> bool:
             while left:
                 some = left[:ASKED]
-                states = self.statuses(some)
+                states = {each["_id"]: each.get("_source", {}).get("status") for each in self._read(some)}
                 open_ = [id for id in some if states[id] != "SENT"]
                 left[:ASKED] = open_
                 if open_:
@@ -64,26 +48,43 @@ class Place(NamedTuple):
         wait_until(all_sent, f"documents such as {left[:1]} were not SENT", seconds)
         return time.time()
 
-    def statuses(self, ids: Sequence[str]) -> dict[str, str | None]:
-        """Of these, by id; None where there is no such document."""
-        answer = self.ask("/_mget?_source_includes=status", {"ids": list(ids)})
-        return {each["_id"]: each.get("_source", {}).get("status") for each in answer["docs"]}
-
-    def documents(self, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """These, whole."""
-        found: list[dict[str, Any]] = []
+    def uncertain(self, ids: Sequence[str]) -> dict[str, int]:
+        """How often nobody knew whether it was sent, of each document that there is."""
+        found: dict[str, int] = {}
         for at in range(0, len(ids), ASKED):
-            answer = self.ask("/_mget", {"ids": list(ids[at : at + ASKED])})
-            found += [each["_source"] for each in answer["docs"] if each["found"]]
+            documents = self._read(ids[at : at + ASKED])
+            found |= {each["_id"]: each["_source"]["uncertain"] for each in documents if each["found"]}
         return found
 
-    def ask(self, path: str, body: object) -> Any:
-        """A question to Elasticsearch about the index."""
+    def _read(self, ids: Sequence[str]) -> list[Any]:
         request = urllib.request.Request(
-            f"{self.index}{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+            f"{self.address}/_mget?_source_includes=status,uncertain",
+            json.dumps({"ids": list(ids)}).encode(),
+            {"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+            return json.load(answer)["docs"]
+
+
+class Place(NamedTuple):
+    """The roles at work; `grpc` is the address of the records service."""
+
+    records: House
+    worker: House
+    index: Index
+    grpc: str
+    queue: str
+
+    def produce(self, manner: str, name: str, count: int) -> dict[str, Any]:
+        """What benchmarks.producer said, once it has saved and published all."""
+        line = producer(manner, f"{self.grpc}?key={KEY}", self.queue, name, count)
+        done = subprocess.run(line, env=CLEAN, stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
+
+
+def producer(manner: str, records: str, queue: str, name: str, count: int) -> list[str]:
+    """The command that saves and publishes so many."""
+    return [sys.executable, "-m", "benchmarks.producer", manner, records, queue, name, str(count)]
 
 
 def given() -> Backends:
@@ -110,7 +111,7 @@ def opened(backends: Backends, port: int) -> Generator[Place]:
         records = start("records", "inbox:", store=store, grpc_port=grpc.rpartition(":")[2])
         to = f"smtp://127.0.0.1:{port}?tls=none"
         worker = start("worker", to, store=f"grpc://{grpc}", report="events")
-        yield Place(records, worker, f"http://{index}", f"grpc://{grpc}", backends.queue)
+        yield Place(records, worker, Index(f"http://{index}"), f"grpc://{grpc}", backends.queue)
 
 
 def _migrate(place: Path, store: str) -> None:

@@ -25,6 +25,8 @@ from posthouse.queue.base import Hint
 from posthouse.queue.rabbitmq import RabbitQueue
 from posthouse.store.remote.address import parse
 
+PATIENCE = 120.0
+"""Seconds that a server may be away."""
 AT_ONCE = {"batches": 400, "single": 64}
 RATE = 200.0
 SUBJECT = "Fresh horses at every post house"
@@ -42,7 +44,7 @@ async def main(manner: str, records: str, queue: str, name: str, count: str) -> 
     """See the module."""
     ids = [f"{name}-{number}" for number in range(int(count))]
     if manner == "batches":
-        async with EventClient(records, queue) as client:
+        async with EventClient(records, queue, patience=PATIENCE) as client:
             await client.send(
                 EmailDocument(event_id=f"{name}-first", recipient=recipient(name), subject=SUBJECT, html=HTML)
             )
