@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 
 from posthouse.mail.errors import StoreAway
 from posthouse.store.audit import audit
 from posthouse.store.elasticsearch import ElasticsearchStore
-from posthouse.testing.store_mail import LONG, draft, everything
+from posthouse.testing.store_mail import LONG, draft, everything, key
 from tests.contract.test_postgres_away import Work, renewed
+from tests.journey.house import until
 from tests.own_elasticsearch import Server, own_elasticsearch
 
 pytestmark = pytest.mark.timeout(600)
@@ -93,3 +95,33 @@ async def until_it_answers(store: ElasticsearchStore) -> None:
                 return await store.ping()
             except StoreAway:
                 continue
+
+
+async def test_a_server_that_turns_work_away_is_asked_again(server: Server) -> None:
+    """429 for a while costs a save time and nothing else; for long it is away, and what it turned away is not there."""
+    large = {"text": "x" * 20_000}
+    async with opened(server, "full") as store, httpx2.AsyncClient(trust_env=False) as client:
+
+        async def takes(bytes: str | None) -> None:
+            settings = {"persistent": {"network.breaker.inflight_requests.limit": bytes}}
+            answer = await client.put(f"http://{server.address}/_cluster/settings", json=settings)
+            assert answer.status_code == 200, answer.text
+
+        async def turned_away_often() -> bool:
+            answer = await client.get(f"http://{server.address}/_nodes/stats/breaker")
+            (node,) = answer.json()["nodes"].values()
+            return node["breakers"]["inflight_requests"]["tripped"] >= 3
+
+        await takes("1kb")
+        try:
+            saving = asyncio.create_task(store.save([draft(content=large, key=key("one"))]))
+            await until(turned_away_often, 4)
+            await takes(None)
+            (saved,) = await saving
+            assert saved.created
+            await takes("1kb")
+            with pytest.raises(StoreAway, match="circuit_breaking_exception"):
+                await store.save([draft(content=large, key=key("other"))])
+        finally:
+            await takes(None)
+        assert [message.id for message in await everything(store)] == [saved.message.id]
