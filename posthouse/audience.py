@@ -9,8 +9,8 @@ read before stays in its audience.
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from time import monotonic as elapsed
 from typing import Any, Protocol, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -52,7 +52,7 @@ class Audience(Protocol):
         """How many addresses it gives now. Raises StoreAway, also where that takes too long."""
         ...
 
-    def rows(self, roles: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+    def rows(self, roles: Sequence[str]) -> AsyncGenerator[Sequence[Row]]:
         """What it gives, in slices. Raises StoreAway."""
         ...
 
@@ -68,13 +68,14 @@ def open_audience(url: str, sql: str) -> Audience:
     raise ValueError("POSTHOUSE_AUDIENCE_URL: must be postgresql://… or sqlite:///…")
 
 
-async def people(audience: Audience, roles: Sequence[str]) -> AsyncIterator[Sequence[Person]]:
+async def people(audience: Audience, roles: Sequence[str]) -> AsyncGenerator[Sequence[Person]]:
     """The same as people, each with what a template may know of them."""
     passed_over = 0
-    async for rows in audience.rows(roles):
-        found = [person for row in rows if (person := _person(row)) is not None]
-        passed_over += len(rows) - len(found)
-        yield found
+    async with aclosing(audience.rows(roles)) as slices:
+        async for rows in slices:
+            found = [person for row in rows if (person := _person(row)) is not None]
+            passed_over += len(rows) - len(found)
+            yield found
     if passed_over:
         structlog.get_logger("delivery").warning(
             "of an audience some have no usable address", count=passed_over, roles=list(roles)
@@ -107,7 +108,7 @@ class PostgresAudience:
             statement = await connection.prepare(COUNT.format(self._sql))
             return await statement.fetchval(*_bound(statement, roles))
 
-    async def rows(self, roles: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+    async def rows(self, roles: Sequence[str]) -> AsyncGenerator[Sequence[Row]]:
         async with self._lent() as connection:
             statement = await connection.prepare(self._sql)
             cursor = await statement.cursor(*_bound(statement, roles), timeout=SLICE_SECONDS)
@@ -162,7 +163,7 @@ class SqliteAudience:
         with _file_troubles():
             return await asyncio.to_thread(look)
 
-    async def rows(self, roles: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+    async def rows(self, roles: Sequence[str]) -> AsyncGenerator[Sequence[Row]]:
         with _file_troubles():
             connection = await asyncio.to_thread(self._connect)
             with closing(connection):

@@ -6,7 +6,8 @@ was. Several processes may build the same campaign at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -28,7 +29,7 @@ fail it as expired."""
 
 _RECORD_BYTES = 400
 
-People = Callable[[Sequence[str]], AsyncIterator[Sequence[Person]]]
+People = Callable[[Sequence[str]], AsyncGenerator[Sequence[Person]]]
 """The people with any of these roles, in slices, from a database that is not ours. Raises StoreAway."""
 
 
@@ -62,9 +63,10 @@ class Builder:
         if self._people is None or not campaign.roles:
             await self._slices(lambda: self._campaigns.freeze_kept(campaign.id))
             return
-        async for people in self._people(campaign.roles):
-            async with self._turn:
-                await self._campaigns.freeze(campaign.id, people, last=False)
+        async with aclosing(self._people(campaign.roles)) as slices:
+            async for people in slices:
+                async with self._turn:
+                    await self._campaigns.freeze(campaign.id, people, last=False)
         await self._campaigns.freeze(campaign.id, [], last=True)
 
     async def draw(self, id: str, limit: int, owner: str, lease: float) -> Mails:

@@ -289,6 +289,8 @@ async def test_an_idempotency_key_makes_a_campaign_once(tmp_path: Path) -> None:
             await place.ask("POST", SEND, request, headers=BEARER | {"idempotency-key": ""})
         ).status == 400
         await enlisted(place, id)
+        assert (await place.ask("DELETE", "/api/emails/templates/welcome")).status == 204
+        assert (await place.ask("POST", SEND, request)).pointers == ["/templateId"]
         assert (await place.ask("POST", SEND, request, headers=BEARER | {"idempotency-key": "spring"})).json[
             "jobId"
         ] == id

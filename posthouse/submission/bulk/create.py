@@ -9,6 +9,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
+from msgspec import structs
 
 from posthouse.mail.campaign import Campaign, Person
 from posthouse.store.catalog.campaigns import Campaigns
@@ -94,28 +95,50 @@ def send_bulk(bulk: Bulk) -> Handler:
         else:
             request, findings = await asyncio.to_thread(read, call.body, _DECODER)
         key = idempotency_key(call.headers.get(b"idempotency-key"))
+        name = None if key is None or request.dry_run else f"{call.key.id} {ROUTE} {key}"
+        if name is not None and not findings and (first := await _first(bulk, name, request)):
+            return _answer(bulk, first)
         campaign, people = await _composed(bulk, request, findings)
         if request.dry_run:
             heads = await in_time(bulk.reach(campaign, people))
             return json_answer(200, dry_reply(heads))
-        if key is not None:
-            campaign = keyed(campaign, f"{call.key.id} {ROUTE} {key}", request)
+        if name is not None:
+            campaign = structs.replace(campaign, id=key_id(name), fingerprint=fingerprint(request))
         kept = await in_time(bulk.campaigns.add_campaign(campaign, people, call.key.name))
-        if kept.fingerprint != campaign.fingerprint:
-            raise Problem("idempotency-key-reused", "Another request with other content had this key first.")
-        if kept.queue_job_id is None:
-            bulk.announcements.tell(kept)
-        return json_answer(202, BulkReply(success=True, job_id=kept.id))
+        return _answer(bulk, _same(kept, campaign.fingerprint))
 
     return handle
 
 
-def keyed(campaign: Campaign, key: str, request: BulkRequest) -> Campaign:
-    """The campaign under an id that is the key's for ever (UUIDv8, RFC 9562): the same request again finds it."""
+def key_id(key: str) -> str:
+    """The id that is a key's for ever (UUIDv8, RFC 9562): the same request again finds its campaign."""
     id = bytearray(sha256(key.encode()).digest()[:16])
     id[6], id[8] = 0x80 | id[6] & 0x0F, 0x80 | id[8] & 0x3F
-    fingerprint = sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
-    return msgspec.structs.replace(campaign, id=str(UUID(bytes=bytes(id))), fingerprint=fingerprint)
+    return str(UUID(bytes=bytes(id)))
+
+
+def fingerprint(request: BulkRequest) -> str:
+    """The same of equal requests."""
+    return sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()
+
+
+async def _first(bulk: Bulk, key: str, request: BulkRequest) -> Campaign | None:
+    """The campaign that had this key before. Looked for before anything is checked: a repeated request gets its answer
+    also when its template is archived by now, or its time has come."""
+    found = await in_time(bulk.campaigns.campaign(key_id(key)))
+    return None if found is None else _same(found[0], fingerprint(request))
+
+
+def _same(kept: Campaign, fingerprint: str) -> Campaign:
+    if kept.fingerprint != fingerprint:
+        raise Problem("idempotency-key-reused", "Another request with other content had this key first.")
+    return kept
+
+
+def _answer(bulk: Bulk, kept: Campaign) -> Answer:
+    if kept.queue_job_id is None:
+        bulk.announcements.tell(kept)
+    return json_answer(202, BulkReply(success=True, job_id=kept.id))
 
 
 async def _composed(
