@@ -1,6 +1,7 @@
 """A campaign whose audience another database knows: frozen from there by role, sent, and its sums right."""
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 from posthouse.testing.sink import SmtpSink
@@ -9,6 +10,8 @@ from tests.journey.test_delivery import smtp
 from tests.journey.test_postgres import call
 
 SQL = "SELECT email, name, horse FROM users WHERE role IN (SELECT value FROM json_each($1))"
+SLOW = "(SELECT count(*) FROM users AS other, (VALUES (1), (2), (3)) WHERE other.email LIKE '%' || users.email) > 0"
+"""Of each row: a second or so for a slice."""
 PEOPLE = 1_200
 
 
@@ -45,6 +48,33 @@ async def test_a_campaign_asks_the_database_that_is_there(tmp_path: Path) -> Non
         (one,) = [mail for mail in sink.mails if mail.recipients == ("user9@example.org",)]
         assert b"You ride Horse 9." in one.data and b"Subject: For User 9" in one.data
         assert "have no usable address" in house.log
+
+
+async def test_a_death_while_the_audience_is_read(tmp_path: Path) -> None:
+    """It is read again from its beginning: who was frozen before stays one, and everybody is there."""
+    url = stocked(tmp_path)
+    async with (
+        SmtpSink() as sink,
+        opened(tmp_path, smtp(sink.port), audience_url=url, audience_sql=f"{SQL} AND {SLOW}") as house,
+    ):
+        assert call(house, "templates", "push", "templates").returncode == 0
+        request = {"templateId": "race", "roleFilter": "rider"}
+        begun = await house.client.post("/api/emails/send-bulk", json=request)
+        job = f"/api/emails/jobs/{begun.json()['jobId']}"
+
+        async def in_the_middle() -> bool:
+            shown = (await house.client.get(job)).json()
+            assert not shown["audienceComplete"], "killed too late"
+            return shown["totalCount"] > 0
+
+        await until(in_the_middle, 30, lambda: house.log[-2000:])
+        await house.kill()
+        await house.start()
+        shown = await completed(house, begun.json()["jobId"])
+        assert (shown["totalCount"], shown["sentCount"]) == (PEOPLE, PEOPLE)
+        taken = Counter(address for mail in sink.mails for address in mail.recipients)
+        again = sum(taken.values()) - PEOPLE
+        assert len(taken) == PEOPLE and again <= 10, "each connection may have had one in the air"
 
 
 async def completed(house: House, id: str) -> dict[str, object]:
