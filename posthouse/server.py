@@ -1,12 +1,18 @@
-"""The HTTP server: uvicorn on a socket of ours, started and stopped like every other part."""
+"""The HTTP server: uvicorn on a socket of ours, started and stopped like every other part.
+
+A stop breaks no request: the door is shut so that a connection is either taken in or refused, and whoever is connected
+already is answered once more and told to go (RFC 9112 §9.6), before what is idle is closed.
+"""
 
 import asyncio
 import contextlib
+import ctypes
 import socket
-from collections.abc import Generator
+import struct
+from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     import uvicorn
@@ -14,6 +20,14 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 STOP_SECONDS = 10
 """Seconds that requests under way may take when the server stops."""
+SHUTTING = 0.02
+"""Seconds in which the loop surely takes in the connections that stand before a door that is shut."""
+TURN = 0.01
+"""Seconds between two looks at whether all have gone."""
+SO_ATTACH_FILTER = 26
+"""asm-generic/socket.h; the socket module does not name it."""
+DROP_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
+"""A packet filter (struct sock_filter) of one instruction: BPF_RET | BPF_K, keep 0 bytes."""
 
 
 class PortTaken(Exception):
@@ -54,11 +68,13 @@ def shown_host(host: str) -> str:
 
 
 class Server:
-    """Serves `app` on `listener`."""
+    """Serves `app` on `listener`. `linger` is how many seconds of a stop those have who are connected to ask once more and
+    be told to go."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        self._server = _uvicorn(app)
-        self._listener = listener
+    def __init__(self, app: ASGIApp, listener: socket.socket, linger: float = 0.0) -> None:
+        self._app, self._listener, self._linger = app, listener, linger
+        self._server = _uvicorn(self._answer)
+        self._leaving = False
 
     async def start(self) -> None:
         """Takes connections from now on."""
@@ -69,9 +85,42 @@ class Server:
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
-        """Takes no more, finishes what is under way."""
+        """Takes no more connections, sends away whom it has, finishes what is under way."""
+        self._leaving = True
+        _turn_away(self._listener)
+        await asyncio.sleep(SHUTTING)
+        for server in self._server.servers:
+            server.close()
+        for _ in range(round(self._linger / TURN)):
+            if not self._server.server_state.connections:
+                break
+            await asyncio.sleep(TURN)
         self._server.should_exit = True
         await self._serving
+
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, _parting(send) if self._leaving else send)
+
+
+def _parting(send: Send) -> Send:
+    """Says with the answer that it is the last one of its connection."""
+
+    async def say(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return say
+
+
+def _turn_away(listener: socket.socket) -> None:
+    """From now on no connection is made on it, and those that stand before it can be accepted; what the kernel has made and
+    nobody accepted would be reset when it is closed. Whoever knocks meanwhile tries again after a second and is refused.
+    Where there is no such filter a few may be reset."""
+    filter_ = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
+    program = struct.pack("@HP", 1, ctypes.addressof(filter_))
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def _uvicorn(app: ASGIApp) -> "uvicorn.Server":

@@ -28,6 +28,8 @@ from posthouse.store.base import Wakes
 from posthouse.suppressed import SuppressionList
 
 ROLES = ("api", "worker", "records")
+LINGER = 0.04
+"""The share of the grace in which clients that are connected may ask once more and are told to go: 1 s of 25."""
 
 
 def all_roles(settings: Settings) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ async def run(
                 stack,
                 tell,
             )
-            server = Server(app, listener)
+            server = Server(app, listener, settings.grace * LINGER)
             await server.start()
             stack.push_async_callback(server.stop)
             address = f"http://{shown_host(settings.host)}:{listener.getsockname()[1]}"
