@@ -92,7 +92,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 class Offers(msgspec.Struct, frozen=True, kw_only=True):
     """What the server offers. `tls`: none, offered by STARTTLS, or from the first byte; `users` name → password, or
     access token; `ehlo` False makes it know HELO only; `limits` are those of RFC 9422, by name, which it keeps to.
-    `crumbs` makes it write its replies byte by byte, `line_end` ends each of their lines."""
+    `crumbs` makes it write its replies byte by byte, with a `pause` in seconds between two; `line_end` ends each of their
+    lines."""
 
     ehlo: bool = True
     pipelining: bool = True
@@ -105,6 +106,7 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     limits: dict[str, int] = {}
     crumbs: bool = False
+    pause: float = 0.0
     line_end: str = "\r\n"
 
     def words(self, secured: bool) -> list[str]:

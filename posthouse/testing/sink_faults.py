@@ -25,6 +25,7 @@ UNKNOWN: tuple[Verdict, ...] = ("unknown",)
 
 _CLOSING = "421 4.3.2 closing"
 _LINES = "\n".join(["250-x"] * 2000 + ["250 x"])
+_MEGABYTE = "x" * 1_000_000
 _TLS = Offers(tls="starttls")
 _USERS = Offers(users={"ann": "right"})
 _TOKEN = Offers(users={"ann": "right"}, mechanisms=("XOAUTH2", "OAUTHBEARER"))
@@ -56,6 +57,15 @@ CONNECTION: tuple[Fault, ...] = (
     ),
     Fault("bare-lf", "ends its replies by a bare LF", SENT, offers=Offers(line_end="\n")),
     Fault("crumbs", "writes its replies byte by byte", SENT, offers=Offers(crumbs=True)),
+    Fault(
+        "drip",
+        "writes its greeting byte by byte, and so slowly that it is not there in time",
+        AWAY,
+        offers=Offers(crumbs=True, pause=0.1),
+        lasts=True,
+    ),
+    Fault("long-greeting", "greets by a line of 1 MB", AWAY, (_reply("connect", f"220 {_MEGABYTE}"),)),
+    Fault("long-ehlo", "answers EHLO by a line of 1 MB", AWAY, (_reply("EHLO", f"250 {_MEGABYTE}"),)),
 )
 
 LOGIN: tuple[Fault, ...] = (
@@ -162,6 +172,7 @@ ENVELOPE: tuple[Fault, ...] = (
     Fault("354-at-mail", "354 to MAIL", AGAIN, (_reply("MAIL", "354 go"),)),
     Fault("drop-at-rcpt", "hangs up at RCPT", AGAIN, (Rule(step="RCPT", drop="before"),)),
     Fault("silent-rcpt", "never answers RCPT", AGAIN, (_silent("RCPT"),)),
+    Fault("long-rcpt", "answers RCPT by a line of 1 MB", AGAIN, (_reply("RCPT", f"250 {_MEGABYTE}"),)),
     Fault("421-at-rcpt", "421 to RCPT", AGAIN, (_reply("RCPT", _CLOSING),)),
     Fault(
         "421-at-second-rcpt",
@@ -241,6 +252,23 @@ BODY: tuple[Fault, ...] = (
         (Rule(step="body", drop="before"),),
         repeat=2_000_000,
     ),
+    Fault(
+        "tls-cut-in-large-body",
+        "cuts the link, under TLS, in a mail of 38 MB",
+        AGAIN,
+        (Rule(step="body", drop="before"),),
+        offers=_TLS,
+        query="tls=starttls",
+        repeat=2_000_000,
+    ),
+    Fault(
+        "tls-cut-at-dot",
+        "cuts the link, under TLS, at the final dot",
+        UNKNOWN,
+        (Rule(step="end", drop="before"),),
+        offers=_TLS,
+        query="tls=starttls",
+    ),
     Fault("drop-at-dot", "hangs up at the final dot", UNKNOWN, (Rule(step="end", drop="before"),)),
     Fault("silent-dot", "never answers the final dot", UNKNOWN, (_silent("end"),)),
     Fault("421-at-dot", "421 to the final dot", AGAIN, (_reply("end", _CLOSING),)),
@@ -255,6 +283,12 @@ BODY: tuple[Fault, ...] = (
         "answers the final dot by a line of 20 kB",
         UNKNOWN,
         (_reply("end", "250 " + "x" * 20_000),),
+    ),
+    Fault(
+        "long-at-dot",
+        "answers the final dot by a line of 1 MB",
+        UNKNOWN,
+        (_reply("end", f"250 {_MEGABYTE}"),),
     ),
     Fault("endless-at-dot", "answers the final dot by 2,000 lines", UNKNOWN, (_reply("end", _LINES),)),
     Fault("drop-after-dot", "accepts and hangs up", SENT, (Rule(step="end", drop="after"),)),

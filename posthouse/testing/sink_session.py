@@ -88,7 +88,7 @@ class Visit(asyncio.Protocol):
         if self._crumbs and self._transport is not None and not self._transport.is_closing():
             self._transport.write(self._crumbs[:1])
             del self._crumbs[:1]
-            asyncio.get_running_loop().call_soon(self._write_crumb)
+            asyncio.get_running_loop().call_later(self._sink.offers.pause, self._write_crumb)
 
     def _read_line(self) -> bool:
         end = self._buffer.find(b"\r\n")

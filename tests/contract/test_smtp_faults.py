@@ -71,8 +71,8 @@ def client(fault: Fault, sink: SmtpSink) -> SmtpTransport:
 
 
 def times(fault: Fault) -> Timeouts:
-    """Short ones where the sink says nothing at all, so that only those faults depend on the speed of the machine."""
-    if not any(rule.delay for rule in fault.rules):
+    """Short ones where the sink says nothing in time, so that only those faults depend on the speed of the machine."""
+    if not fault.offers.pause and not any(rule.delay for rule in fault.rules):
         return Timeouts()
     return Timeouts(greeting=SHORT, hello=SHORT, mail=SHORT, rcpt=SHORT, data=SHORT, end=SHORT)
 

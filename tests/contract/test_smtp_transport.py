@@ -487,6 +487,54 @@ async def test_bytes_behind_starttls_are_never_believed():
         assert kind((await send(transport))[0]) == AWAY
 
 
+async def test_plain_text_in_the_place_of_a_tls_handshake_is_never_believed():
+    """It comes in a packet of its own, when the client has said its first word of TLS already."""
+    said, over = [], asyncio.Event()
+
+    async def serve(reader, writer):
+        writer.write(b"220 hi\r\n")
+        said.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"250-me\r\n250 STARTTLS\r\n")
+        said.append(await reader.readuntil(b"\r\n"))
+        writer.write(b"220 go\r\n")
+        await reader.read(1000)
+        writer.write(b"250-me\r\n250 AUTH PLAIN\r\n")
+        said.append(await reader.read())
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = open_smtp(f"smtp://u:secret@127.0.0.1:{port}?tls=starttls", "me.example")
+    await transport.start()
+    (outcome,) = await send(transport, "a@x")
+    assert (outcome.result, outcome.scope) == ("deferred", "transport")
+    assert "TLS failed" in outcome.text
+    await asyncio.wait_for(over.wait(), 10)
+    assert said[:2] == [b"EHLO me.example\r\n", b"STARTTLS\r\n"]
+    assert b"AUTH" not in said[2] and b"EHLO" not in said[2]
+    await transport.stop()
+    server.close()
+
+
+@pytest.mark.parametrize(("step", "expected"), [("RCPT", "deferred"), ("end", "unknown")])
+async def test_a_reply_that_drips_is_not_waited_for(step, expected):
+    """A byte every 50 ms: there is always news, but the reply is not there in its time."""
+    times = Timeouts(rcpt=SHORT, end=SHORT)
+    async with pair(query="tls=none&connections=1", timeouts=times) as (sink, transport):
+        await send(transport, "a@x")
+
+        class Dripping(Rule):
+            def fits(self, argument):
+                sink.offers = Offers(crumbs=True, pause=SHORT / 6)
+                return False
+
+        sink.rules.append(Dripping(step=step))
+        (outcome,) = await send(transport, "a@x")
+        assert (outcome.result, outcome.spends) == (expected, "attempt")
+        assert f"within {SHORT:g} s" in outcome.text
+
+
 @pytest.mark.parametrize("mechanisms", [("PLAIN", "LOGIN"), ("LOGIN",)])
 @pytest.mark.parametrize("tls", ["none", "starttls", "implicit"])
 async def test_login(mechanisms, tls):

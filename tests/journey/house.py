@@ -35,7 +35,8 @@ QUICK = {
 class House:
     """One process of Posthouse with its state in `folder`; `settings` are added to QUICK.
 
-    When it is closed its store is audited, whatever happened to it. A story that took the store away sets `store_gone`.
+    `within` is a command that runs the process in other surroundings. When it is closed its store is audited, whatever
+    happened to it. A story that took the store away sets `store_gone`.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class House:
             **(environ or {}),
         }
         self.program: tuple[str, ...] = ("posthouse.cli",)
+        self.within: tuple[str, ...] = ()
         self.out = folder / "out.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.store_gone = False
@@ -77,7 +79,7 @@ class House:
         """Starts the process and waits for its `ready` line."""
         start = self.out.stat().st_size if self.out.exists() else 0
         with self.out.open("ab") as out:
-            command = [sys.executable, "-m", *self.program, *self.arguments]
+            command = [*self.within, sys.executable, "-m", *self.program, *self.arguments]
             self.process = subprocess.Popen(
                 command, env=self.environ, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder
             )

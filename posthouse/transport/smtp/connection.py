@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
     """A greeted link at work. `lane` is that of its mails, None while it is idle; `given` counts them.
 
     Its times are kept by `look`, which its owner calls from time to time: nothing is done per mail. A step is overdue
-    when nothing stirred for its time; `born` is when it was greeted.
+    when nothing stirred for its time, and part of a reply stirs nothing; `born` is when it was greeted.
     """
 
     def __init__(self, link: Link, owner: Owner, timeouts: Timeouts) -> None:
@@ -132,6 +132,7 @@ class Connection(asyncio.Protocol):
                 self._end(event)
             if self._closed:
                 return
+        self._stirred = self._stirred or not self._session.halfway
         self._flush()
         if not self._session.in_air and self.lane is not None:
             self._owner.idle(self)
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
         out = self._session.take()
         if out and not self._closed:
             self._transport.write(out)
-        self._stirred = True
+            self._stirred = True
 
     def _end(self, over: Over) -> None:
         if self._closed:

@@ -6,6 +6,7 @@ and its handshake fails, we connect again without it (RFC 7435).
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -15,6 +16,7 @@ from posthouse.transport.smtp.handshake import Awaited, Handshake, Offer, Refuse
 from posthouse.transport.smtp.login import with_token
 from posthouse.transport.smtp.options import SmtpOptions, Timeouts, Tls
 from posthouse.transport.smtp.replies import Broken, clean
+from posthouse.transport.smtp.resolver import Resolver
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -44,24 +46,32 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 async def dial(
-    options: SmtpOptions, hostname: str, timeouts: Timeouts, context: ssl.SSLContext | None
+    options: SmtpOptions,
+    resolver: Resolver,
+    hostname: str,
+    timeouts: Timeouts,
+    context: ssl.SSLContext | None,
 ) -> Link:
     """A greeted link. Raises TransportAway when the server cannot be used, for whatever reason."""
     options = with_token(options)
     try:
-        return await _dial(options, hostname, timeouts, context)
+        return await _dial(options, resolver, hostname, timeouts, context)
     except TlsFailed:
         if options.tls != "opportunistic":
             raise
-    return await _dial(msgspec.structs.replace(options, tls="none"), hostname, timeouts, None)
+    return await _dial(msgspec.structs.replace(options, tls="none"), resolver, hostname, timeouts, None)
 
 
 async def _dial(
-    options: SmtpOptions, hostname: str, timeouts: Timeouts, context: ssl.SSLContext | None
+    options: SmtpOptions,
+    resolver: Resolver,
+    hostname: str,
+    timeouts: Timeouts,
+    context: ssl.SSLContext | None,
 ) -> Link:
     handshake = Handshake(options, hostname, encrypted=options.tls == "implicit")
     greeter = Greeter(handshake, timeouts)
-    wire = transport = await _connect(options, timeouts, greeter)
+    wire = transport = await _connect(options, resolver, timeouts, greeter)
     try:
         if options.tls == "implicit":
             transport = await _encrypt(wire, greeter, options, timeouts, context)
@@ -77,17 +87,31 @@ async def _dial(
     return Link(transport, wire, handshake.offer)
 
 
-async def _connect(options: SmtpOptions, timeouts: Timeouts, greeter: "Greeter") -> asyncio.Transport:
-    loop = asyncio.get_running_loop()
+async def _connect(
+    options: SmtpOptions, resolver: Resolver, timeouts: Timeouts, greeter: "Greeter"
+) -> asyncio.Transport:
     where = options.name.removeprefix("smtp://")
+    doing = "the name is looked up"
     try:
         async with asyncio.timeout(timeouts.connect):
-            transport, _ = await loop.create_connection(lambda: greeter, options.host, options.port)
+            addresses = await resolver.addresses()
+            doing = "connecting"
+            return await _to_the_first(addresses, options.port, greeter)
     except TimeoutError:
-        raise TransportAway(f"no connection to {where} within {timeouts.connect:g} s") from None
+        raise TransportAway(f"no connection to {where} within {timeouts.connect:g} s ({doing})") from None
     except (OSError, UnicodeError) as error:
         raise TransportAway(f"no connection to {where}: {_reason(error)}") from error
-    return transport
+
+
+async def _to_the_first(addresses: Sequence[str], port: int, greeter: "Greeter") -> asyncio.Transport:
+    """A connection to the first of them that takes one; raises the last one's OSError."""
+    error = OSError("the name has no address")
+    for address in addresses:
+        try:
+            return (await asyncio.get_running_loop().create_connection(lambda: greeter, address, port))[0]
+        except OSError as refused:
+            error = refused
+    raise error
 
 
 async def _encrypt(
@@ -132,16 +156,20 @@ class Greeter(asyncio.Protocol):
     async def pause(self) -> None:
         """Returns when the handshake is over, or is to go on under TLS; raises TransportAway."""
         while self._error is None and self._handshake.awaits not in ("tls", "nothing"):
-            self._heard = asyncio.get_running_loop().create_future()
-            seconds = self._seconds.get(self._handshake.awaits, self._others)
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._heard
-            except TimeoutError:
-                awaited = self._handshake.awaits
-                raise TransportAway(f"no reply within {seconds:g} s (waiting for {awaited})") from None
+            await self._reply(self._handshake.awaits)
         if self._error is not None:
             raise self._error
+
+    async def _reply(self, awaited: Awaited) -> None:
+        """Returns when nobody waits for this one any more. Bytes alone gain no time: it is the whole reply that is due."""
+        seconds = self._seconds.get(awaited, self._others)
+        try:
+            async with asyncio.timeout(seconds):
+                while self._error is None and self._handshake.awaits == awaited:
+                    self._heard = asyncio.get_running_loop().create_future()
+                    await self._heard
+        except TimeoutError:
+            raise TransportAway(f"no reply within {seconds:g} s (waiting for {awaited})") from None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not an isinstance check: uvloop's transports are no asyncio.Transport by class.

@@ -8,6 +8,7 @@ from posthouse.check import Check
 from posthouse.mail.errors import TransportAway
 from posthouse.transport.smtp.dial import Link, TlsFailed, dial
 from posthouse.transport.smtp.options import SmtpOptions, Timeouts
+from posthouse.transport.smtp.resolver import Resolver
 
 QUICK = Timeouts(connect=10.0, tls=10.0, greeting=20.0, hello=10.0)
 """Seconds that a person waits for each step."""
@@ -22,14 +23,16 @@ LOGIN = (454, 530, 534, 535, 538)
 """Replies that mean the credentials."""
 
 
-async def examine(options: SmtpOptions, hostname: str, context: ssl.SSLContext | None) -> list[Check]:
+async def examine(
+    options: SmtpOptions, resolver: Resolver, hostname: str, context: ssl.SSLContext | None
+) -> list[Check]:
     """The steps of a handshake, each a line; the first that fails is the last."""
     part = f"transport {options.name}"
-    resolved = await _resolve(part, options)
+    resolved = await _resolve(part, options, resolver)
     if resolved.verdict == "fail":
         return [resolved]
     try:
-        link = await dial(options, hostname, QUICK, context)
+        link = await dial(options, resolver, hostname, QUICK, context)
     except TransportAway as error:
         return [resolved, Check(part, "fail", error.text, _advice(error, options))]
     try:
@@ -39,17 +42,16 @@ async def examine(options: SmtpOptions, hostname: str, context: ssl.SSLContext |
         link.quit()
 
 
-async def _resolve(part: str, options: SmtpOptions) -> Check:
+async def _resolve(part: str, options: SmtpOptions, resolver: Resolver) -> Check:
     try:
         async with asyncio.timeout(QUICK.connect):
-            found = await asyncio.get_running_loop().getaddrinfo(options.host, options.port, type=1)
+            addresses = await resolver.addresses()
     except (OSError, UnicodeError, TimeoutError) as error:
         why = getattr(error, "strerror", None) or "no answer in time"
         return Check(
             part, "fail", f"the name {options.host} is not found: {why}", "check the host, and the DNS"
         )
-    addresses = sorted({str(each[4][0]) for each in found})
-    return Check(part, "ok", f"{options.host} is {', '.join(addresses)}")
+    return Check(part, "ok", f"{options.host} is {', '.join(sorted(addresses))}")
 
 
 def _greeted(part: str, link: Link) -> Check:

@@ -8,7 +8,7 @@ A mail whose MAIL was never answered on a connection that had carried others goe
 
 import asyncio
 import ssl
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Container, Sequence
 
 from posthouse.check import Check
 from posthouse.mail.errors import TransportAway
@@ -22,6 +22,7 @@ from posthouse.transport.smtp.examine import examine
 from posthouse.transport.smtp.lanes import Lanes
 from posthouse.transport.smtp.options import Limits, SmtpOptions, Timeouts
 from posthouse.transport.smtp.protocol import Over
+from posthouse.transport.smtp.resolver import LookUp, Resolver, look_up
 from posthouse.transport.smtp.transaction import Transaction
 
 TRIES = 2
@@ -32,7 +33,7 @@ WATCH = 1.0
 
 class SmtpTransport:
     """Implements posthouse.transport.base.Transport. `context` replaces the TLS context that the options ask for, `pace`
-    the rate that is this process's own."""
+    the rate that is this process's own, `look_up` the system's look-up of names."""
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class SmtpTransport:
         limits: Limits | None = None,
         context: ssl.SSLContext | None = None,
         pace: Pacer | None = None,
+        look_up: LookUp = look_up,
     ) -> None:
         self.name = options.name
         self.connections = options.connections
         self._options, self._hostname, self._context = options, hostname, context
         self._timeouts, self._limits = timeouts or Timeouts(), limits or Limits()
         self.limit = self._timeouts.attempt + self._timeouts.end
+        self._resolver = Resolver(options.host, options.port, look_up)
         self._lanes = Lanes()
         self._pace = pace or (Pace(options.rate) if options.rate else None)
         self._live: set[Connection] = set()
@@ -114,12 +117,12 @@ class SmtpTransport:
 
     async def probe(self) -> None:
         """Connects, greets (with TLS and login, where asked for) and quits; raises TransportAway."""
-        link = await dial(self._options, self._hostname, self._timeouts, self._context)
+        link = await self._dial()
         link.quit()
 
     async def examine(self) -> list[Check]:
         """See posthouse.check: what is found on the way to a greeted link."""
-        return await examine(self._options, self._hostname, self._context)
+        return await examine(self._options, self._resolver, self._hostname, self._context)
 
     def follow(self, connection: Connection) -> Transaction | None:
         """The next of the same lane, unless another connection could take it, or it would hold others up."""
@@ -223,10 +226,13 @@ class SmtpTransport:
         # While the rate holds mail back, more connections would only stand idle.
         return 0 if self._later is not None or self._loop.time() < self._widen_at else max(wanted, 0)
 
+    def _dial(self) -> Awaitable[Link]:
+        return dial(self._options, self._resolver, self._hostname, self._timeouts, self._context)
+
     async def _open(self) -> None:
         link, away = None, TransportAway("")
         try:
-            link = await dial(self._options, self._hostname, self._timeouts, self._context)
+            link = await self._dial()
         except TransportAway as error:
             away = error
         except Exception as error:

@@ -71,6 +71,11 @@ class Session:
         return self._awaited[0] if self._awaited else None
 
     @property
+    def halfway(self) -> bool:
+        """Whether a reply has begun to come and is not complete."""
+        return self._reader.halfway
+
+    @property
     def current(self) -> Transaction | None:
         """The transaction at hand."""
         return self._open[0] if self._open else None

@@ -92,9 +92,9 @@ class Reader:
         self._rest = lines.pop()
         replies: list[Reply] = []
         try:
-            if len(data) > MOST_LINE:
-                self._check(lines)
             for line in lines:
+                if len(line) > MOST_LINE:
+                    raise Broken("a reply line is too long")
                 code = _LAST.get(line[:4])
                 if code is None:
                     self._more(line)
@@ -102,13 +102,11 @@ class Reader:
                     replies.append(self._joined(code, line))
                 else:
                     replies.append(Reply(code, (line,)))
+            if len(self._rest) > MOST_LINE:
+                raise Broken("a reply line is too long")
         except Broken as broken:
-            self.broken = broken
+            self.broken, self._rest = broken, b""
         return replies
-
-    def _check(self, lines: list[bytes]) -> None:
-        if len(self._rest) > MOST_LINE or any(len(line) > MOST_LINE for line in lines):
-            raise Broken("a reply line is too long")
 
     def _more(self, line: bytes) -> None:
         code = _MORE.get(line[:4])
