@@ -109,8 +109,8 @@ def role_fault(role: str) -> str | None:
     """What is wrong with a role, if anything is."""
     if not 1 <= len(role) <= MAX_ROLE or role != role.strip():
         return f"must have 1 to {MAX_ROLE} characters, and no space at its ends"
-    if CONTROL.search(role) or ";" in role or role == EVERYBODY:
-        return "must not be *, nor have a ; or a control character in it"
+    if CONTROL.search(role) or {";", ","} & set(role) or role == EVERYBODY:
+        return "must not be *, nor have a comma, a ; or a control character in it"
     return None
 
 

@@ -36,6 +36,7 @@ def test_an_entry_is_brought_to_the_form_that_is_kept() -> None:
         ({"roles": ("*",)}, "roles"),
         ({"roles": ("",)}, "roles"),
         ({"roles": ("a;b",)}, "roles"),
+        ({"roles": ("a,b",)}, "roles"),
         ({"roles": (" a",)}, "roles"),
         ({"roles": ("a" * 65,)}, "roles"),
         ({"roles": ("a\n",)}, "roles"),
