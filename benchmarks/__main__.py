@@ -98,7 +98,7 @@ def _kills(quick: bool) -> Sequence[Figure]:
 
 
 def _events(quick: bool) -> Sequence[Figure]:
-    return events.measure(1, 3_000, 5) if quick else events.measure(3, 20_000, 20)
+    return events.measure(1, 3_000, 5, 1_000) if quick else events.measure(3, 20_000, 20, 40_000)
 
 
 def _restarts(quick: bool) -> Sequence[Figure]:

@@ -12,11 +12,13 @@ from benchmarks.smtp_client import measure_source
 FLOORS = {"batches": 1000.0, "single": 600.0}
 P99_MS = 25.0
 WARM = 2_000
-"""Mails before the figures are taken: Elasticsearch starts cold."""
+"""Mails before the figures of a round are taken."""
 
 
-def measure(rounds: int, mails: int, seconds: int) -> list[Figure]:
-    """So many `mails` a round, and so many `seconds` of SaveEmail at the fixed rate."""
+def measure(rounds: int, mails: int, seconds: int, cold: int) -> list[Figure]:
+    """So many `mails` a round, and so many `seconds` of SaveEmail at the fixed rate. First come `cold` mails of which nothing
+    is taken: an Elasticsearch that was just started compiles itself, and for a mail takes three times the CPU of later."""
+    _round("batches", cold)
     figures: list[Figure] = []
     for manner, floor in FLOORS.items():
         rates, cpu, limits = zip(*(_round(manner, mails) for _ in range(rounds)), strict=True)
