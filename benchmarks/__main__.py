@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from benchmarks import (
     accept,
     audience,
+    audit,
     bulk,
     company,
     delivery,
@@ -81,6 +82,10 @@ def _large(quick: bool) -> Sequence[Figure]:
 
 def _logs(quick: bool) -> Sequence[Figure]:
     return logs.measure(50_000, 100) if quick else logs.measure(1_000_000, 500)
+
+
+def _audit(quick: bool) -> Sequence[Figure]:
+    return audit.measure(40_000 if quick else 1_000_000)
 
 
 def _logs_shared(quick: bool) -> Sequence[Figure]:
@@ -162,6 +167,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "smtp_client": _smtp_client,
     "large": _large,
     "logs": _logs,
+    "audit": _audit,
     "shared": _shared,
     "logs_shared": _logs_shared,
     "kills": _kills,

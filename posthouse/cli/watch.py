@@ -40,17 +40,21 @@ async def _depth(settings: Settings, store: Any) -> dict[str, int] | None:
 
 
 def audit() -> int:
-    """Look at every record: open mail has a clock, histories are legal, counters add up, nothing is left over.
+    """Look at every record: open mail has a clock and a next step, histories are legal, what is counted adds up, what
+    leads to a record leads there, nothing is left over.
 
     It changes nothing, may run beside the work, and ends with 1 when something is wrong.
     """
 
     async def work(settings: Settings) -> int:
-        from posthouse.roles.opened import opened_store
+        from posthouse.roles.opened import opened_catalog, opened_store
         from posthouse.store.audit import audit
 
-        async with opened_store(settings, migrating=False) as store:
-            return terminal.audited(await audit(store))
+        async with (
+            opened_store(settings, migrating=False) as store,
+            opened_catalog(settings, store) as catalog,
+        ):
+            return terminal.audited(await audit(store, catalog))
 
     return run(work)
 

@@ -12,17 +12,16 @@ Rules for every adapter:
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from posthouse.mail.advance import Settlement
-from posthouse.mail.campaign import Campaign
 from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.tally import Spot
+from posthouse.store.snapshot import Snapshot
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -125,54 +124,6 @@ class Overview(msgspec.Struct, frozen=True):
         """Since when the oldest message that waits has been due."""
         since = [waiting.since for waiting in self.lanes.values() if waiting.since is not None]
         return min(since, default=None)
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A record as an audit sees it. `beside` is what the store keeps outside the record to find it by, under the names
-    of Message's attributes (due_at, owner, status, ...), as they should be equal; `content` tells whether it is there."""
-
-    message: Message
-    beside: dict[str, Any]
-    content: bool
-
-
-class Stray(msgspec.Struct, frozen=True):
-    """Something kept for a record that is not there: its `kind` (content, key, recipient, tag), and the `name` it is
-    found by, safe to show."""
-
-    kind: str
-    name: str
-
-
-class Beside(msgspec.Struct, frozen=True):
-    """What is kept of campaigns beside the records: themselves; their breakdown, without what is gone; and how many people
-    each has frozen that have no message yet."""
-
-    campaigns: list[Campaign]
-    spots: dict[Spot, int]
-    audience: dict[str, int]
-
-
-class Snapshot(Protocol):
-    """The whole store at one moment; what is written meanwhile is not seen. In slices, so that memory stays small."""
-
-    async def walk(self, after: str | None, limit: int) -> list[Kept]:
-        """Up to `limit` records in the order of creation: from the first one, or from the one behind the id `after`,
-        which an earlier slice ended with. Empty at the end."""
-        ...
-
-    async def counters(self) -> dict[tuple[str, int], int]:
-        """Every counter that is not 0, under (name, bucket) as store.tally makes them; shards added up."""
-        ...
-
-    async def campaigns(self) -> Beside | None:
-        """None where the store knows no campaigns, and counts nothing for them."""
-        ...
-
-    async def strays(self, limit: int) -> list[Stray]:
-        """Up to `limit` things that are kept for records that are not there. Keys past their time are none: they are
-        owed to nobody."""
-        ...
 
 
 class UnknownCursor(Exception):

@@ -69,6 +69,12 @@ def gives_people(campaign: Campaign) -> bool:
     return campaign.frozen or campaign.phase == "canceled"
 
 
+def given_name(campaign: Campaign) -> str:
+    """Where its recipients are kept until they are frozen: two requests with one Idempotency-Key and other people do not
+    meet there."""
+    return f"{campaign.id} {campaign.fingerprint}" if campaign.fingerprint else campaign.id
+
+
 def parts(things: Sequence[T], size: int) -> list[Sequence[T]]:
     """Slices of this size."""
     return [things[start : start + size] for start in range(0, len(things), size)]

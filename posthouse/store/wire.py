@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from posthouse.mail.message import Lane
-from posthouse.store.base import Snapshot, Store
+from posthouse.store.base import Store
 from posthouse.store.catalog import PARTS
+from posthouse.store.snapshot import Snapshot
 
 SERVICE = "posthouse.internal.v1.Store"
 SNAPSHOT = "Snapshot"

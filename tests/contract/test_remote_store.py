@@ -104,7 +104,7 @@ async def test_a_snapshot_ends_with_its_records_role(tmp_path: Path) -> None:
             with pytest.raises(StoreAway):
                 await snapshot.walk(None, 10)
             with pytest.raises(StoreAway):
-                await snapshot.counters()
+                await snapshot.kinds()
         await store.stop()
 
 

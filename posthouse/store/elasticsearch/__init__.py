@@ -14,13 +14,14 @@ from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
+from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
 from posthouse.store.elasticsearch import change, notices, pages, prune, rates, save, schema, snapshot, sweep
 from posthouse.store.elasticsearch.address import parse
 from posthouse.store.elasticsearch.clock import own
 from posthouse.store.elasticsearch.connection import Connections
 from posthouse.store.elasticsearch.session import Session
 from posthouse.store.fresh import Fresh
+from posthouse.store.snapshot import Snapshot
 
 SWEEP_EVERY = 20.0
 """Seconds between two looks of a process at what is to be forgotten: each costs a refresh of several indices."""

@@ -9,17 +9,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
+import msgspec
+
 from posthouse.mail.lifecycle import STATES
-from posthouse.store.base import Beside, Kept, Snapshot, Stray
 from posthouse.store.elasticsearch.connection import Connections
-from posthouse.store.elasticsearch.records import UNREAD, microseconds, text, unpack
+from posthouse.store.elasticsearch.records import UNREAD, microseconds, moving, text, unpack
 from posthouse.store.elasticsearch.session import Session
+from posthouse.store.snapshot import Beside, Kept, KeptCampaign, Kind, Name, Roster, Snapshot, Stray
 from posthouse.store.tally import state_counter
 
 ALIVE = "5m"
 """How long a point in time is kept without a word."""
 SLICE = 1000
-BUCKETS = 5000
 TIMES = {"created": "createdAt", "sent": "sentAt", "failed": "failedAt"}
 
 P = ParamSpec("P")
@@ -37,7 +38,7 @@ async def opened(connections: Connections) -> AsyncGenerator[Snapshot]:
 
 
 class _ElasticsearchSnapshot:
-    """Snapshot (see store.base) of points in time."""
+    """Snapshot (see store.snapshot) of points in time."""
 
     def __init__(self, connections: Connections, points: dict[str, str]) -> None:
         self._connections, self._points = connections, points
@@ -45,16 +46,16 @@ class _ElasticsearchSnapshot:
     async def walk(self, after: str | None, limit: int) -> list[Kept]:
         return await self._connections.call(_walk, self._points, after, limit)
 
-    async def counters(self) -> dict[tuple[str, int], int]:
-        counted = await self._connections.call(_states, self._points)
-        for name, field in TIMES.items():
-            after: dict[str, Any] | None = {}
-            while after is not None:
-                part, after = await self._connections.call(_quarters, self._points, field, after)
-                counted |= {(name, bucket): n for bucket, n in part.items()}
-        return counted
+    async def kinds(self) -> list[Kind]:
+        return ["counter"]
 
-    async def campaigns(self) -> Beside | None:
+    async def beside(self, kind: Kind, after: Name | None, limit: int) -> list[Beside]:
+        return await self._connections.call(_counters, self._points, after, limit)
+
+    async def campaigns(self, after: str | None, limit: int) -> list[KeptCampaign]:
+        return []
+
+    async def roster(self) -> Roster | None:
         return None
 
     async def strays(self, limit: int) -> list[Stray]:
@@ -69,7 +70,7 @@ class _ElasticsearchSnapshot:
 async def _open(session: Session) -> dict[str, str]:
     indices = {"message": session.messages, "content": session.contents}
     points: dict[str, str] = {}
-    for name, index in reversed(indices.items()):
+    for name, index in indices.items():
         await session.refresh(index)
         answer = await session.ask("POST", f"/{index}/_pit?keep_alive={ALIVE}")
         points[name] = answer["id"]
@@ -110,10 +111,16 @@ async def _present(session: Session, point: str, ids: Sequence[str]) -> set[str]
 
 
 def _kept(source: dict[str, Any], content: bool) -> Kept:
+    message = unpack(source)
     times = {name: microseconds(source[field]) for name, field in _BESIDE_TIMES.items()}
-    return Kept(unpack(source), {name: source[name] for name in _BESIDE} | times, content)
+    beside = {name: source[name] for name in _BESIDE} | times
+    said = {"tags": list(message.tags), **msgspec.json.decode(moving(message, b"", []))}
+    amiss = [name for name in said if name not in _OWN and source.get(name) != said[name]]
+    return Kept(message, beside, content and source["body"] == "whole", amiss=amiss)
 
 
+_OWN = ("record", "heard")
+"""What no other program reads."""
 _BESIDE = ("status", "state", "lane", "campaign", "owner", "losses", "error", "attempts", "uncertain")
 _BESIDE_TIMES = {
     "created_at": "createdAt",
@@ -124,25 +131,36 @@ _BESIDE_TIMES = {
 }
 
 
-async def _states(session: Session, points: dict[str, str]) -> dict[tuple[str, int], int]:
+async def _counters(session: Session, points: dict[str, str], after: Name | None, limit: int) -> list[Beside]:
+    """How many are in each state; then, series by series, how many in each quarter of an hour."""
+    if after is None:
+        return await _states(session, points)
+    last, bucket = after
+    series = list(TIMES)
+    begun = last in series
+    for name in series[series.index(str(last)) if begun else 0 :]:
+        if found := await _quarters(session, points, name, int(bucket) if name == last else None, limit):
+            return found
+    return []
+
+
+async def _states(session: Session, points: dict[str, str]) -> list[Beside]:
     body = {"size": 0, "aggs": {"states": {"terms": {"field": "state", "size": len(STATES)}}}}
     answer = await _search(session, points["message"], body)
     buckets = answer["aggregations"]["states"]["buckets"]
-    return {(state_counter(bucket["key"]), 0): bucket["doc_count"] for bucket in buckets}
+    return [((state_counter(bucket["key"]), 0), bucket["doc_count"]) for bucket in buckets]
 
 
 async def _quarters(
-    session: Session, points: dict[str, str], field: str, after: dict[str, Any]
-) -> tuple[dict[int, int], dict[str, Any] | None]:
-    """How many in each quarter of an hour, and what to go on after."""
-    quarter = {"date_histogram": {"field": field, "fixed_interval": "15m", "format": "epoch_millis"}}
-    composite: dict[str, Any] = {"size": BUCKETS, "sources": [{"quarter": quarter}]}
-    if after:
-        composite["after"] = after
+    session: Session, points: dict[str, str], name: str, after: int | None, limit: int
+) -> list[Beside]:
+    quarter = {"date_histogram": {"field": TIMES[name], "fixed_interval": "15m", "format": "epoch_millis"}}
+    composite: dict[str, Any] = {"size": limit, "sources": [{"quarter": quarter}]}
+    if after is not None:
+        composite["after"] = {"quarter": str(after // 1000)}
     body = {"size": 0, "aggs": {"quarters": {"composite": composite}}}
     answer = (await _search(session, points["message"], body))["aggregations"]["quarters"]
-    counted = {int(each["key"]["quarter"]) * 1000: each["doc_count"] for each in answer["buckets"]}
-    return counted, answer.get("after_key")
+    return [((name, int(each["key"]["quarter"]) * 1000), each["doc_count"]) for each in answer["buckets"]]
 
 
 async def _owed(

@@ -13,7 +13,7 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
+from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
 from posthouse.store.postgres import (
     change,
     examine,
@@ -37,6 +37,7 @@ from posthouse.store.postgres.secret import PostgresSecret
 from posthouse.store.postgres.suppressions import PostgresSuppressions
 from posthouse.store.postgres.templates import PostgresTemplates
 from posthouse.store.postgres.trail import PostgresTrail
+from posthouse.store.snapshot import Snapshot
 
 
 class PostgresStore(

@@ -7,13 +7,12 @@ from posthouse.store.campaign import campaign_of, counts_of, text
 from posthouse.store.postgres.connection import Connection
 from posthouse.store.tally import CAMPAIGN
 
-KEPT = f"""
-SELECT record, completed_at, (
-  SELECT json_object_agg(word, n)::text FROM (
-    SELECT substr(name, {len(CAMPAIGN) + 2} + length(campaigns.id)) AS word, sum(n)::bigint AS n FROM counters
-    WHERE name > '{CAMPAIGN}' || campaigns.id || ':' AND name < '{CAMPAIGN}' || campaigns.id || ';' AND bucket = 0
-    GROUP BY name) AS counted) AS sums
-FROM campaigns"""
+SUMS = f"""
+SELECT json_object_agg(word, n)::text FROM (
+  SELECT substr(name, {len(CAMPAIGN) + 2} + length(campaigns.id)) AS word, sum(n)::bigint AS n FROM counters
+  WHERE name > '{CAMPAIGN}' || campaigns.id || ':' AND name < '{CAMPAIGN}' || campaigns.id || ';' AND bucket = 0
+  GROUP BY name) AS counted"""
+KEPT = f"SELECT record, completed_at, ({SUMS}) AS sums FROM campaigns"
 LOCK = "SELECT FROM campaigns WHERE id = $1 FOR UPDATE"
 REWRITE = "UPDATE campaigns SET phase = $2, record = $3 WHERE id = $1"
 

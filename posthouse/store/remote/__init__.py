@@ -16,10 +16,11 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import Lane, Message
 from posthouse.store import wire
-from posthouse.store.base import Page, Query, Snapshot
+from posthouse.store.base import Page, Query
 from posthouse.store.remote.address import parse
 from posthouse.store.remote.leases import Leases
-from posthouse.store.remote.line import Line
+from posthouse.store.remote.line import LONG, Line
+from posthouse.store.snapshot import Snapshot
 
 AGAIN = 1.0
 """Seconds before a broken stream is opened again."""
@@ -124,6 +125,6 @@ class _RemoteSnapshot:
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
             asked = wire.Asked(call.method, call.write_arguments(*args, **kwargs))
-            return call.read_result(await self._line.exchange(self._stream, wire.write(asked)))
+            return call.read_result(await self._line.exchange(self._stream, wire.write(asked), LONG))
 
         return ask

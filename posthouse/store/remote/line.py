@@ -22,6 +22,8 @@ from posthouse.store.wire import SERVICE
 
 DEADLINE = 4.5
 """Seconds that a call may take: within 5 a store has answered or is away."""
+LONG = 600.0
+"""Seconds that a look at everything may take; a connection that died meanwhile is found out by its keepalive."""
 STOP_SECONDS = 5.0
 
 _OPTIONS: list[tuple[str, Any]] = [
@@ -88,10 +90,10 @@ class Line:
         finally:
             stream.cancel()
 
-    async def exchange(self, stream: Any, question: bytes) -> bytes:
-        """One answer of a conversation."""
+    async def exchange(self, stream: Any, question: bytes, seconds: float = DEADLINE) -> bytes:
+        """One answer of a conversation, within so many seconds."""
         with self._failures():
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(seconds):
                 try:
                     await stream.write(question)
                 except grpc.RpcError:  # the stream is over; grpc itself only says INTERNAL

@@ -13,8 +13,9 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
 from posthouse.rate import Leased, Rate
-from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Snapshot, Totals
+from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
 from posthouse.store.fresh import Fresh
+from posthouse.store.snapshot import Snapshot
 from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
 from posthouse.store.sqlite.campaigns import SqliteCampaigns
 from posthouse.store.sqlite.contacts import SqliteContacts

@@ -15,6 +15,7 @@ from posthouse.mail.retry import until
 from posthouse.mail.suppression import Suppression
 from posthouse.store.base import Draft
 from posthouse.store.campaign import (
+    given_name,
     gives_people,
     key_of,
     pack_people,
@@ -56,7 +57,7 @@ ANY = "SELECT 1 FROM audience WHERE campaign = ? LIMIT 1"
 def give(connection: Connection, campaign: Campaign, number: int, people: Sequence[Person]) -> None:
     """Keeps some that are given with a campaign which is not yet there, until they are frozen."""
     if kept(connection, campaign.id) is None:
-        connection.execute(GIVE, (_given(campaign), number, pack_people(people)))
+        connection.execute(GIVE, (given_name(campaign), number, pack_people(people)))
 
 
 def freeze(connection: Connection, id: str, people: Sequence[Person], last: bool) -> int:
@@ -75,7 +76,7 @@ def freeze_kept(connection: Connection, id: str) -> Slice:
     found = kept(connection, id)
     if found is None:
         return "done"
-    given = _given(found[0])
+    given = given_name(found[0])
     if not takes_people(found[0]):
         connection.execute(FORGET, (given,))
         return "done"
@@ -154,11 +155,6 @@ def _take(
     messages.enter(connection, taken, then)
     _count(connection, id, -len(taken))
     return taken
-
-
-def _given(campaign: Campaign) -> str:
-    """Where its recipients are kept: two requests with one Idempotency-Key and other people do not meet there."""
-    return f"{campaign.id} {campaign.fingerprint}" if campaign.fingerprint else campaign.id
 
 
 def _add(connection: Connection, id: str, people: Sequence[Person]) -> int:

@@ -8,11 +8,10 @@ from posthouse.store.tally import CAMPAIGN
 
 Connection = sqlite3.Connection
 
-KEPT = f"""
-SELECT record, completed_at, (
-  SELECT json_group_object(substr(name, {len(CAMPAIGN) + 2} + length(id)), n) FROM counters
-  WHERE name > '{CAMPAIGN}' || id || ':' AND name < '{CAMPAIGN}' || id || ';' AND bucket = 0)
-FROM campaigns"""
+SUMS = f"""
+SELECT json_group_object(substr(name, {len(CAMPAIGN) + 2} + length(id)), n) FROM counters
+WHERE name > '{CAMPAIGN}' || id || ':' AND name < '{CAMPAIGN}' || id || ';' AND bucket = 0"""
+KEPT = f"SELECT record, completed_at, ({SUMS}) FROM campaigns"
 REWRITE = "UPDATE campaigns SET phase = ?, record = ? WHERE id = ?"
 
 

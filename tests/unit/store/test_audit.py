@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.mail.contact import Entry
 from posthouse.store import audit as auditing
 from posthouse.store.audit import audit
 from posthouse.store.sqlite import SqliteStore
@@ -22,6 +23,9 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     (leased,) = await store.claim("worker", 1, LONG, ids=[message.id])
     await settle(store, said(leased, ACCEPTED))
     await store.save([draft(key=key("k"), tags=("t",))])
+    await store.write_contacts(
+        [Entry(email=f"{name}@example.org", roles=("staff",)) for name in ("ann", "bob")]
+    )
     yield store
     await store.stop()
 
@@ -49,6 +53,16 @@ HARMS = {
     "UPDATE counters SET n = n + 1 WHERE name = 'created'": "is 3, the records say 2",
     "INSERT INTO counters VALUES ('gone:created', 0, 1)": "is -1, the records say 0",
     "INSERT INTO heads VALUES (80, x'00')": "a content is kept for record 80",
+    f"DELETE FROM recipients WHERE {NEW}": "nothing leads to it from one that it has: recipient",
+    f"DELETE FROM tags WHERE {NEW}": "nothing leads to it from one that it has: tag",
+    "INSERT INTO recipients VALUES ('x@example.org', 1)": "record 1, which is not there, or has it not",
+    f"UPDATE tags SET tag = 'u' WHERE {NEW}": "nothing leads to it from one that it has: tag",
+    "INSERT INTO notices (provider, key, received_at, id, data) VALUES ('p', 'k', 1, 'gone', x'00')": "a notice is kept for record gone",
+    "UPDATE contact_counts SET n = 3 WHERE role = 'staff'": "the role staff is counted 3 times",
+    "UPDATE contact_counts SET n = 0 WHERE role = '*'": "the role * is counted 0 times",
+    "INSERT INTO contact_roles VALUES ('staff', 'x@example.org')": "and listed 3 times; 2 contacts have it",
+    "UPDATE contacts SET roles = '[]' WHERE key = 'ann@example.org'": "1 contacts have it, 1 of these are listed",
+    "UPDATE contact_roles SET key = 'x' WHERE key = 'ann@example.org'": "2 contacts have it, 1 of these are listed",
 }
 
 
@@ -56,7 +70,7 @@ HARMS = {
 async def test_each_harm_is_one_finding(store: SqliteStore, tmp_path: Path, statement: str) -> None:
     harm(tmp_path, statement)
     seen = await audit(store)
-    assert seen.wrong == len(seen.findings) == 1, seen.findings
+    assert seen.wrong == len(seen.findings) == (2 if "SET tag" in statement else 1), seen.findings
     assert HARMS[statement] in seen.findings[0].fault
 
 
@@ -80,6 +94,28 @@ async def test_findings_are_capped_but_counted(
     assert (len(seen.findings), seen.wrong, seen.records) == (3, 11, 12)
 
 
+async def test_however_much_is_wrong_only_so_many_names_are_held(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "NAMES", 3)
+    await saved(store, 20)
+    harm(tmp_path, "DELETE FROM recipients")
+    seen = await audit(store)
+    assert len(seen.findings) < 8 < 15 < seen.wrong <= 22  # names may share a cell
+
+
+async def test_a_catalog_of_its_own_is_looked_at_too(store: SqliteStore, tmp_path: Path) -> None:
+    (tmp_path / "apart").mkdir()
+    catalog = SqliteStore(str(tmp_path / "apart/posthouse.db"))
+    await catalog.start()
+    await catalog.write_contacts([Entry(email="ann@example.org", roles=("staff",))])
+    harm(tmp_path / "apart", "UPDATE contact_counts SET n = 3 WHERE role = 'staff'")
+    seen = await audit(store, catalog)
+    await catalog.stop()
+    assert (await audit(store, store)).wrong == 0
+    assert seen.wrong == 1 and "the role staff" in seen.findings[0].fault
+
+
 CAMPAIGN_HARMS = {
     "UPDATE counters SET n = n + 1 WHERE name LIKE 'campaign:%:pending'": ":pending is 3, the records say 2",
     "DELETE FROM counters WHERE name LIKE 'campaign:%:sent'": ":sent is 0, the records say 1",
@@ -89,7 +125,11 @@ CAMPAIGN_HARMS = {
     "UPDATE campaigns SET record = json_set(record, '$.frozen', json('false'))": "its audience is not complete",
     "INSERT INTO audience SELECT id, 'x@x.org', 'x@x.org', '', '[]', '{}' FROM campaigns": "1 of its audience have no mail",
     "UPDATE messages SET state = 'sent' WHERE state = 'pending'": "state beside the record is sent, in it pending",
-    "DELETE FROM campaigns": "3 recipients are of campaign",
+    "DELETE FROM campaigns": "a mail is kept for campaign",
+    "INSERT INTO given SELECT id, 0, x'00' FROM campaigns": "1 slices that were given with it are not in it",
+    "UPDATE campaigns SET priority = 7": "priority beside the record is 7, in it 0",
+    """INSERT INTO audience SELECT campaign, email, email, '', '[]', '{}'
+      FROM recipients JOIN messages USING (seq) WHERE campaign <> '' LIMIT 1""": "has mail for 1 of its audience already",
 }
 
 
