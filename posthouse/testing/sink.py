@@ -126,7 +126,8 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
 
 class SmtpSink:
     """`async with SmtpSink(rules, offers) as sink:` listens on `sink.port` of 127.0.0.1; `stop` and `start` make it go
-    down and come up on the same port. `mails` and `visits` grow; `rules` may be changed while it runs.
+    down and come up on the same port. `mails` and `visits` grow, `most` is how many connections it had at once; `rules`
+    may be changed while it runs.
 
     With TLS, `sink.authority` is the CA to trust: `authority.pem` (bytes) or `authority.context()`. `on_mail` is
     called with each mail that is taken, before its reply; `keep` False keeps none in memory.
@@ -145,7 +146,7 @@ class SmtpSink:
         self.rules, self.offers, self.port = rules or [], offers or Offers(), port
         self.mails: list[Mail] = []
         self.visits: list[Visit] = []
-        self.taken = self._count = 0
+        self.taken = self.most = self._count = 0
         self.authority = Authority(names) if self.offers.tls != "none" else None
         self._on_mail, self._keep = on_mail, keep
         self._server: asyncio.Server | None = None
@@ -217,6 +218,7 @@ class SmtpSink:
     def opened(self, visit: Visit) -> None:
         """A connection stands."""
         self._open.add(visit)
+        self.most = max(self.most, len(self._open))
         if self._keep:
             self.visits.append(visit)
         self.changed()
