@@ -21,6 +21,7 @@ from benchmarks import (
     logs,
     memory,
     mime,
+    outage,
     restarts,
     shared,
     smtp_client,
@@ -74,6 +75,10 @@ def _audience(quick: bool) -> Sequence[Figure]:
 
 def _memory(quick: bool) -> Sequence[Figure]:
     return memory.measure(1, 20_000) if quick else memory.measure(3, 100_000)
+
+
+def _outage(quick: bool) -> Sequence[Figure]:
+    return outage.measure(1, 10_000) if quick else outage.measure(1, 100_000)
 
 
 def _large(quick: bool) -> Sequence[Figure]:
@@ -163,6 +168,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bulk_shared": _bulk_shared,
     "audience": _audience,
     "memory": _memory,
+    "outage": _outage,
     "mime": _mime,
     "smtp_client": _smtp_client,
     "large": _large,

@@ -76,10 +76,10 @@ def house(
 
 
 @contextmanager
-def fast_sink() -> Iterator[int]:
-    """The port of an smtp-sink, which takes mail as fast as C can."""
+def fast_sink(port: int = 0) -> Iterator[int]:
+    """The port of an smtp-sink, which takes mail as fast as C can; a free one, or the one that is asked for."""
     program = find("smtp-sink")
-    port = free_port()
+    port = port or free_port()
     who = ["-u", "postfix"] if os.geteuid() == 0 else []
     process = subprocess.Popen([program, *who, f"127.0.0.1:{port}", "1000"])
     try:
