@@ -2,6 +2,8 @@
 
 Open after three failures of the transport in a row; then a probe (connect, greet) every so often decides, never a
 mail. Any word from the other side about a mail closes the count. With `outage` 0 it only counts and never opens.
+The wait for a probe doubles until there is such a word: a hop that greets probes and turns mail away is asked no more often
+than one that is gone.
 """
 
 import asyncio
@@ -29,6 +31,7 @@ class Breaker:
         self._outage = outage
         self._told = told
         self._failures = 0
+        self._pause = PROBE_FIRST
         self._away_since: float | None = None
         self._probing: asyncio.Task[None] | None = None
 
@@ -43,7 +46,7 @@ class Breaker:
         if outcome.spends == "nothing" and outcome.category != "network":
             return
         if outcome.scope != "transport":
-            self._failures, self._away_since = 0, None
+            self._failures, self._away_since, self._pause = 0, None, PROBE_FIRST
             return
         self._failures += 1
         self._away_since = elapsed_clock() if self._away_since is None else self._away_since
@@ -64,10 +67,9 @@ class Breaker:
         self.transport.recall()
 
     async def _probe(self) -> None:
-        pause = PROBE_FIRST
         while True:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, PROBE_MOST)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, PROBE_MOST)
             try:
                 await self.transport.probe()
                 break

@@ -1,10 +1,11 @@
 """The breaker: three failures of the transport in a row open it, a probe closes it, and no mail is used to find out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from posthouse.delivery.breaker import FAILURES, Breaker
+from posthouse.delivery.breaker import FAILURES, PROBE_FIRST, Breaker
 from posthouse.mail.outcome import classify, link_lost, not_begun, transport_away, unknown
 from tests.unit.delivery.parts import Hop, eventually
 
@@ -93,6 +94,23 @@ async def test_it_opens_again(watched: Watched) -> None:
         assert not watched.breaker.closed.is_set()
         await eventually(watched.breaker.closed.is_set)
         assert (watched.hop.recalls, watched.breaker.openings) == (turn, turn)
+
+
+async def test_a_hop_that_greets_and_turns_mail_away_is_asked_ever_more_rarely(watched: Watched) -> None:
+    """Until it takes a mail, or says a word about one."""
+    waits: list[float] = []
+    loop = asyncio.get_running_loop()
+    for turn in range(4):
+        if turn == 3:
+            watched.breaker.note(classify(250, None, "ok"))
+        since = loop.time()
+        for _ in range(FAILURES):
+            watched.breaker.note(AWAY)
+        await eventually(watched.breaker.closed.is_set)
+        waits.append(loop.time() - since)
+    first, second, third, after_a_word = waits
+    assert second >= 2 * PROBE_FIRST <= third / 2
+    assert first >= PROBE_FIRST <= after_a_word < 8 * PROBE_FIRST
 
 
 async def test_a_probe_that_stumbles_does_not_leave_it_open_for_ever(watched: Watched) -> None:
