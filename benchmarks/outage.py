@@ -19,6 +19,8 @@ CONNECTIONS = 10
 LIMIT_SECONDS = 600.0
 PROBE = 11.0
 """Seconds in which a provider that is back is found, at most (a probe every 10 s)."""
+LOOK = 0.2
+"""Seconds between two looks: each costs the process time that it needs for mail."""
 MEMORY = 200.0
 DEAD = "smtp://127.0.0.1:9?tls=none"
 
@@ -65,6 +67,7 @@ def _drained(served: House, mails: int) -> tuple[float, float, float]:
 
     def over() -> bool:
         nonlocal most
+        time.sleep(LOOK)
         most = max(most, _connections(served.url))
         return sent(served.url) >= mails
 
