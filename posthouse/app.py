@@ -24,7 +24,7 @@ from posthouse.submission.bulk.create import Bulk
 from posthouse.submission.bulk.routes import bulk_routes
 from posthouse.submission.compose import Rules
 from posthouse.submission.contacts.routes import contact_routes
-from posthouse.submission.emails import GET, RETRY, get_email, retry_email
+from posthouse.submission.emails import GET, MARK_SENT, RETRY, get_email, mark_email_sent, retry_email
 from posthouse.submission.endpoint import Endpoint, Gate, OpenRoute, Route
 from posthouse.submission.explain import EXPLAIN, explain_email
 from posthouse.submission.health import Ready, health_routes
@@ -38,6 +38,7 @@ from posthouse.submission.send import SEND, SendReply, send_email
 from posthouse.submission.suppressions.routes import suppression_routes
 from posthouse.submission.templates.routes import template_routes
 from posthouse.submission.templates.shelf import Shelf
+from posthouse.submission.unsettled.routes import unsettled_routes
 from posthouse.suppressed import SuppressionList
 
 UNMATCHED = "unmatched"
@@ -144,6 +145,14 @@ def routes(api: Api) -> list[Route]:
             handler=retry_email(api.store, api.hint, api.expire, api.now),
             doc=RETRY,
         ),
+        Route(
+            method="POST",
+            path="/emails/{id}/mark-sent",
+            scope="send",
+            handler=mark_email_sent(api.store, api.now),
+            doc=MARK_SENT,
+        ),
+        *unsettled_routes(api.store, api.catalog, api.hint, api.expire),
         *bulk_routes(api.bulk, api.reads or api.store),
         *template_routes(api.shelf),
         *contact_routes(api.contacts),

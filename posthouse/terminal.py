@@ -334,6 +334,34 @@ def suppressions(page: dict[str, Any]) -> None:
     _page(page, names, [tuple(each[name] or "" for name in names) for each in page["items"]])
 
 
+def left(page: dict[str, Any]) -> None:
+    """A list of mail that is left for a person: a line for each recipient."""
+    rows = [
+        (
+            mail["id"],
+            each["email"],
+            each["state"],
+            each["category"] or "",
+            each["attempts"],
+            each["error"] or "",
+        )
+        for mail in page["items"]
+        for each in mail["recipients"]
+    ]
+    _page(page, ("id", "to", "state", "class", "attempts", "why"), rows)
+
+
+def left_counts(answer: dict[str, Any]) -> None:
+    """How many are left, and what of."""
+    if not on_terminal():
+        show(answer)
+        return
+    names = ("count", "state", "category", "domain")
+    _table(names, [tuple(each[name] for name in names) for each in answer["items"]])
+    least = "" if answer["complete"] else "at least "
+    say(f"{least}{answer['totalCount']} recipients of {answer['messageCount']} mails.")
+
+
 def trail(page: dict[str, Any]) -> None:
     """A list of acts."""
     rows = [(e["at"], e["by"], e["act"], e["about"], _written(e["detail"] or None)) for e in page["items"]]

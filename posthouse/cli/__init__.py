@@ -14,16 +14,17 @@ from posthouse.cli.backup import backup, hold, restore
 from posthouse.cli.bulk import bulk
 from posthouse.cli.contacts import contacts
 from posthouse.cli.keys import create, list_keys, revoke
-from posthouse.cli.mails import explain, inbox, logs, retry, show
+from posthouse.cli.mails import explain, inbox, logs, mark_sent, retry, show
 from posthouse.cli.send import send
 from posthouse.cli.serve import migrate, records, serve, worker
 from posthouse.cli.suppressions import suppressions, trail
 from posthouse.cli.templates import templates
+from posthouse.cli.unsettled import unsettled
 from posthouse.cli.watch import audit, config, doctor, status
 
 COMMANDS: tuple[Callable[..., int], ...] = (
     *(serve, worker, records, migrate),
-    *(send, logs, show, explain, retry, inbox),
+    *(send, logs, show, explain, retry, mark_sent, inbox),
     *(status, doctor, config, audit),
     *(trail, backup, restore, hold),
 )
@@ -44,6 +45,7 @@ app.command(bulk)
 app.command(templates)
 app.command(suppressions)
 app.command(contacts)
+app.command(unsettled)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""logs, show, explain, retry, inbox: mails that are there already."""
+"""logs, show, explain, retry, mark-sent, inbox: mails that are there already."""
 
 from urllib.parse import quote, urlencode
 
@@ -44,6 +44,11 @@ def explain(id: str, *, url: Url = None, key: Key = None) -> int:
 def retry(id: str, *, url: Url = None, key: Key = None) -> int:
     """Make the failed and unknown recipients of a mail due again."""
     return ask("POST", f"{_path(id)}/retry", terminal.brief, url, key)
+
+
+def mark_sent(id: str, *, url: Url = None, key: Key = None) -> int:
+    """Settle the recipients of a mail whose outcome is unknown as sent: it is known that they have it."""
+    return ask("POST", f"{_path(id)}/mark-sent", terminal.brief, url, key)
 
 
 def inbox(*, limit: int = 20, full: bool = False) -> int:

@@ -5,7 +5,7 @@ A store reads the record, calls one of these with its own clock, and writes the 
 The keeping of times is here too: sent_at and failed_at are set once; due_at is None exactly when nothing is open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -174,14 +174,22 @@ def hasten(message: Message, now: int) -> None:
     close(message, now, now)
 
 
-def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
-    """A person wants the failed and the unknown sent again; gives those, each with a fresh budget."""
-    again = [recipient for recipient in message.recipients if allows(recipient.state, "retry")]
+def retry(
+    message: Message,
+    now: int,
+    expire_seconds: float,
+    recipients: Sequence[Recipient] | None = None,
+    by: str = "",
+) -> Sequence[Recipient]:
+    """A person wants the failed and the unknown sent again, or some of them; gives those, each with a fresh budget."""
+    again = recipients
+    if again is None:
+        again = [recipient for recipient in message.recipients if allows(recipient.state, "retry")]
     message.cancel_asked = message.cancel_asked and not again
     for recipient in again:
         recipient.state = advance(recipient.state, "retry")
         recipient.spent = recipient.waits = 0
-        _remember(message, HistoryEntry(at=now, event="retry", recipient=recipient.email))
+        _remember(message, _by_hand("retry", recipient, now, by))
     if again:
         if message.due_at is None:  # whoever held it will find that it was closed meanwhile
             message.owner = None
@@ -189,6 +197,19 @@ def retry(message: Message, now: int, expire_seconds: float) -> list[Recipient]:
         message.expires_at = max(message.expires_at, until(now, expire_seconds))
         close(message, now, message.due_at if message.owner else now)
     return again
+
+
+def mark_sent(message: Message, now: int, recipients: Sequence[Recipient], by: str) -> None:
+    """A person knows that these, whose outcome was unknown, have arrived."""
+    for recipient in recipients:
+        recipient.state = advance(recipient.state, "mark_sent")
+        recipient.error, recipient.category, recipient.at = None, None, now
+        _remember(message, _by_hand("mark_sent", recipient, now, by))
+    close(message, now, message.due_at)
+
+
+def _by_hand(event: str, recipient: Recipient, now: int, by: str) -> HistoryEntry:
+    return HistoryEntry(at=now, event=event, recipient=recipient.email, text=f"by {by}" if by else None)
 
 
 def cancel(message: Message, now: int) -> None:

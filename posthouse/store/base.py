@@ -20,6 +20,7 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.lifecycle import State, Status
 from posthouse.mail.message import Content, Lane, Message
 from posthouse.mail.notice import Notice
+from posthouse.mail.unsettled import Resolution, Unsettled, Which
 from posthouse.rate import Leased, Rate
 from posthouse.store.snapshot import Snapshot
 
@@ -58,7 +59,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which records: `page` (from 1) ascending by creation, else newest first before `cursor` (an id).
 
     The filters go with the cursor form only; `since` and `until` are microseconds of created_at, `until` excluded;
-    `state` goes with `campaign` only.
+    `state` goes with `campaign` only. `unsettled`: any of its recipients is in that state.
     """
 
     limit: int = 20
@@ -71,12 +72,13 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
     since: int | None = None
     until: int | None = None
+    unsettled: Unsettled | None = None
 
     @property
     def filtered(self) -> bool:
         """Whether anything but the place in the list is asked for."""
-        filters = (self.status, self.state, self.recipient, self.campaign, self.tag, self.since, self.until)
-        return any(value is not None for value in filters)
+        filters = (self.status, self.state, self.recipient, self.campaign, self.tag, self.unsettled)
+        return any(value is not None for value in (*filters, self.since, self.until))
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -266,6 +268,13 @@ class Store(Protocol):
         """Makes the failed and unknown recipients due again, each with a fresh budget, the mail living `expire`
         seconds more; None when there is no such message, and the record unchanged when nothing was to retry, or its
         body is gone (`prune`)."""
+        ...
+
+    async def resolve(
+        self, ids: Sequence[str], how: Resolution, which: Which, by: str, expire: float
+    ) -> list[Message]:
+        """A person settles those recipients of these messages that are chosen, and that this can be done with, in one
+        transaction; a mail whose body is gone (`prune`) is not retried. Answers the messages that changed."""
         ...
 
     async def page(self, query: Query) -> Page:

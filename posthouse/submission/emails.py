@@ -1,4 +1,4 @@
-"""GET /emails/{id} and POST /emails/{id}/retry: one mail, looked at and sent again."""
+"""GET /emails/{id}, POST /emails/{id}/retry and …/mark-sent: one mail, looked at and settled by a person."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import msgspec
 from posthouse.mail.lifecycle import allows
 from posthouse.mail.message import Content, Message
 from posthouse.mail.retention import has_body
+from posthouse.mail.unsettled import Which
 from posthouse.store.base import Store
 from posthouse.submission.accept import in_time
 from posthouse.submission.answers import Answer, json_answer
@@ -54,6 +55,16 @@ RETRY = Doc(
     problems=("nothing-to-retry",),
 )
 
+MARK_SENT = Doc(
+    operation="markEmailSent",
+    group="Records",
+    summary="Settle an unknown outcome as sent",
+    text="It is known that its recipients of unknown outcome have it: they are SENT, and never sent to again.",
+    parameters=(MAIL_ID,),
+    replies=(Reply(status=200, text="The record.", types=(EmailView,), example=examples.sent_email),),
+    problems=("nothing-unknown",),
+)
+
 
 def get_email(store: Store, now: Callable[[], int]) -> Handler:
     """The handler of GET /emails/{id}."""
@@ -76,10 +87,22 @@ def retry_email(
             raise Problem("nothing-to-retry", "No recipient of this mail has failed or is unknown.")
         if not has_body(content):
             raise Problem("nothing-to-retry", "Its content is no longer kept, so it cannot be sent again.")
-        message = await in_time(store.retry(before.id, expire))
-        if message is None:
-            raise _not_found()
-        hint([message])
+        retried = await in_time(store.resolve([before.id], "retry", Which(), call.key.by, expire))
+        hint(retried)
+        message, content = await find(store, before.id)
+        return json_answer(200, show_email(message, content, now()))
+
+    return handle
+
+
+def mark_email_sent(store: Store, now: Callable[[], int]) -> Handler:
+    """The handler of POST /emails/{id}/mark-sent."""
+
+    async def handle(call: Call) -> Answer:
+        before, _ = await find(store, call.path["id"])
+        if not await in_time(store.resolve([before.id], "mark_sent", Which(), call.key.by, 0)):
+            raise Problem("nothing-unknown", "No recipient of this mail has an unknown outcome.")
+        message, content = await find(store, before.id)
         return json_answer(200, show_email(message, content, now()))
 
     return handle

@@ -23,6 +23,7 @@ Kind = Literal[
     "method-not-allowed",
     "idempotency-in-flight",
     "nothing-to-retry",
+    "nothing-unknown",
     "campaign-state",
     "no-campaigns",
     "too-large",
@@ -69,6 +70,9 @@ KINDS: dict[Kind, Known] = {
         409,
         "There is nothing to retry",
         "No recipient of the mail has failed or is unknown, or its body is no longer kept.",
+    ),
+    "nothing-unknown": Known(
+        409, "There is nothing to settle", "No recipient of the mail has an unknown outcome."
     ),
     "campaign-state": Known(
         409, "The campaign cannot do that now", "It is in another state, or has nothing to send again."

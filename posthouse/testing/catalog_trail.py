@@ -2,6 +2,7 @@
 
 from posthouse.mail.suppression import Suppression
 from posthouse.store.catalog import Catalog
+from posthouse.store.catalog.trail import Deed
 
 
 class Trailing:
@@ -29,6 +30,16 @@ class Trailing:
         assert [(entry.act, entry.by) for entry in acts] == [("unsuppressed", "B"), ("suppressed", "A")]
         assert await catalog.acts(9, about="suppression:ann") == []
         assert [entry.by for entry in await catalog.acts(1, cursor=acts[0].id, about=acts[0].about)] == ["A"]
+
+    async def test_an_act_of_elsewhere_is_noted(self, catalog: Catalog) -> None:
+        await catalog.note("Ann", Deed("retried", "mail:unknown", {"count": 2}))
+        (entry,) = await catalog.acts(9)
+        assert (entry.by, entry.act, entry.about, entry.detail) == (
+            "Ann",
+            "retried",
+            "mail:unknown",
+            {"count": 2},
+        )
 
     async def test_the_secret_is_always_the_same(self, catalog: Catalog) -> None:
         secret = await catalog.secret()

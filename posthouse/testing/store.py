@@ -16,11 +16,23 @@ from posthouse.testing.store_report import Reporting
 from posthouse.testing.store_save import Reopen, Saving
 from posthouse.testing.store_settle import Settling
 from posthouse.testing.store_snapshot import Auditing
+from posthouse.testing.store_unsettled import Unsettling
 from posthouse.testing.store_walk import Walking
 
 
 class StoreContract(
-    Saving, Claiming, Settling, Reporting, Keeping, Listing, Pruning, Hearing, Leasing, Walking, Auditing
+    Saving,
+    Claiming,
+    Settling,
+    Unsettling,
+    Reporting,
+    Keeping,
+    Listing,
+    Pruning,
+    Hearing,
+    Leasing,
+    Walking,
+    Auditing,
 ):
     """All of it."""
 

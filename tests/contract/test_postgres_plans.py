@@ -119,6 +119,8 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "two that never meet": (listed(tag="even", status="FAILED"), "messages_status"),
     "recipient and tag": (listed(recipient="r7", tag="t7"), "recipients_pkey"),
     "tag": (listed(tag="t7"), "tags_pkey"),
+    "unknown": (listed(unsettled="unknown"), "messages_unknown"),
+    "failed and status": (listed(unsettled="failed", status="SENT"), "messages_failed"),
     "since": (listed(since=1), "messages_pkey"),
     "until": (listed(until=1 << 60), "messages_pkey"),
     "old bodies": (lambda c: c.fetch(retention.BODIES, 5, 9000, retention.SLICE), "contents_pkey"),

@@ -33,6 +33,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Trail(Protocol):
     """See the module."""
 
+    async def note(self, by: str, deed: Deed) -> None:
+        """Notes what was done elsewhere: to mail, whose store may be another one. Each mail's history tells it too."""
+        ...
+
     async def acts(self, limit: int, cursor: int | None = None, about: str | None = None) -> list[Entry]:
         """The newest first, before the id `cursor`; only those `about` one thing if it is given."""
         ...

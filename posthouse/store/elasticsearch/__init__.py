@@ -13,9 +13,21 @@ from posthouse.mail.advance import Settlement
 from posthouse.mail.errors import StoreAway
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
+from posthouse.mail.unsettled import Resolution, Which
 from posthouse.rate import Leased, Rate
 from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
-from posthouse.store.elasticsearch import change, notices, pages, prune, rates, save, schema, snapshot, sweep
+from posthouse.store.elasticsearch import (
+    change,
+    notices,
+    pages,
+    prune,
+    rates,
+    save,
+    schema,
+    snapshot,
+    sweep,
+    unsettled,
+)
 from posthouse.store.elasticsearch.address import parse
 from posthouse.store.elasticsearch.clock import own
 from posthouse.store.elasticsearch.connection import Connections
@@ -118,6 +130,11 @@ class ElasticsearchStore:
 
     async def retry(self, id: str, expire: float) -> Message | None:
         return await self._connections.call(change.retry, id, expire)
+
+    async def resolve(
+        self, ids: Sequence[str], how: Resolution, which: Which, by: str, expire: float
+    ) -> list[Message]:
+        return await self._connections.call(unsettled.resolve, ids, how, which, by, expire)
 
     async def page(self, query: Query) -> Page:
         return await self._connections.call(pages.page, query)

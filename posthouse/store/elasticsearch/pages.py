@@ -162,6 +162,7 @@ def _filters(query: Query) -> list[dict[str, Any]]:
         "recipients.email": query.recipient,
         "campaign": query.campaign,
         "tags": query.tag,
+        "recipients.state": query.unsettled,
     }
     filters: list[dict[str, Any]] = [
         {"term": {field: value}} for field, value in terms.items() if value is not None

@@ -12,6 +12,7 @@ from posthouse.check import Check
 from posthouse.mail.advance import Settlement
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
+from posthouse.mail.unsettled import Resolution, Which
 from posthouse.rate import Leased, Rate
 from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
 from posthouse.store.postgres import (
@@ -24,6 +25,7 @@ from posthouse.store.postgres import (
     save,
     snapshot,
     sweep,
+    unsettled,
     wake,
 )
 from posthouse.store.postgres.address import parse
@@ -141,6 +143,14 @@ class PostgresStore(
     async def retry(self, id: str, expire: float) -> Message | None:
         tried: Tried = {}
         return await self._connections.transact(change.retry, tried, id, expire, _shard())
+
+    async def resolve(
+        self, ids: Sequence[str], how: Resolution, which: Which, by: str, expire: float
+    ) -> list[Message]:
+        tried: Tried = {}
+        return await self._connections.transact(
+            unsettled.resolve, tried, ids, how, which, by, expire, _shard()
+        )
 
     async def page(self, query: Query) -> Page:
         return await self._connections.call(pages.page, query)

@@ -9,7 +9,10 @@ search gives up and says where to go on.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from msgspec.msgpack import encode
+
 from posthouse.mail.lifecycle import STATES, STATUS
+from posthouse.mail.unsettled import UNSETTLED, Unsettled
 from posthouse.store.base import Query
 from posthouse.store.postgres.connection import Connection
 
@@ -17,13 +20,22 @@ STRIDE = 2000
 """Places of the sparsest walk that are looked at in one search."""
 
 
+_UNSETTLED: dict[Unsettled, str] = {
+    state: f"(CASE WHEN position('\\x{encode({'state': state}).hex()[2:]}'::bytea IN record) > 0 THEN '{state}' END)"
+    for state in UNSETTLED
+}
+"""What the indexes of mail that is left for a person are made of: it must stand as there."""
+
+
 class Walk(NamedTuple):
-    """The rows of `table` whose `column` has this value; of a campaign those in any of `states`."""
+    """The rows of `table` whose `column` has this value; of a campaign those in any of `states`. `sparse`: the index of the
+    column has only rows where it has one."""
 
     table: str
     column: str
     value: str
     states: Sequence[str] | None = None
+    sparse: bool = False
 
     @property
     def values(self) -> list[Any]:
@@ -48,7 +60,13 @@ def walks(query: Query) -> list[Walk]:
         ("tags", "tag", query.tag),
         ("messages", "status", None if of_campaign else query.status),
     )
-    return of_campaign + [Walk(table, column, value) for table, column, value in asked if value is not None]
+    left = query.unsettled
+    unsettled = [] if left is None else [Walk("messages", _UNSETTLED[left], left, sparse=True)]
+    return (
+        of_campaign
+        + unsettled
+        + [Walk(table, column, value) for table, column, value in asked if value is not None]
+    )
 
 
 def _states(query: Query) -> list[str]:
@@ -94,7 +112,8 @@ async def _sparsest(
 def _along(walk: Walk, most: str) -> str:
     """The first so many places of a walk in [$1, $2), from the top; its values are $4 and $5."""
     if walk.states is None:
-        return f"""SELECT seq FROM {walk.table} WHERE ({walk.column}, seq) >= ($4::text, $1::bigint)
+        there = f"{walk.column} IS NOT NULL AND " if walk.sparse else ""
+        return f"""SELECT seq FROM {walk.table} WHERE {there}({walk.column}, seq) >= ($4::text, $1::bigint)
           AND ({walk.column}, seq) < ($4, $2::bigint) ORDER BY {walk.column} DESC, seq DESC LIMIT {most}"""
     return f"""SELECT seq FROM unnest($5::text[]) AS wanted CROSS JOIN LATERAL (
         SELECT seq FROM messages WHERE (campaign, state, seq) >= ($4::text, wanted, $1::bigint)
@@ -108,4 +127,4 @@ def _check(walk: Walk, first: int) -> str:
     of the whole walk."""
     among = "" if walk.states is None else f" AND other.state = ANY(${first + 1}::text[])"
     return f"""(SELECT true FROM {walk.table} AS other
-      WHERE other.seq = walked.seq AND other.{walk.column} = ${first}::text{among})"""
+      WHERE other.seq = walked.seq AND {walk.column} = ${first}::text{among})"""

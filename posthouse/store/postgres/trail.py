@@ -19,6 +19,9 @@ LAST = (1 << 63) - 1
 class PostgresTrail(Access):
     """See store.catalog.trail."""
 
+    async def note(self, by: str, deed: Deed) -> None:
+        await self._connections.transact(note_act, by, deed)
+
     async def acts(self, limit: int, cursor: int | None = None, about: str | None = None) -> list[Entry]:
         return await self._connections.call(acts, limit, cursor, about)
 

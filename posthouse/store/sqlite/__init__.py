@@ -12,11 +12,12 @@ from posthouse.check import Check
 from posthouse.mail.advance import Settlement
 from posthouse.mail.message import LANES, Content, Lane, Message
 from posthouse.mail.notice import Notice
+from posthouse.mail.unsettled import Resolution, Which
 from posthouse.rate import Leased, Rate
 from posthouse.store.base import Draft, Heard, Overview, Page, Query, Saved, Totals
 from posthouse.store.fresh import Fresh
 from posthouse.store.snapshot import Snapshot
-from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot
+from posthouse.store.sqlite import messages, notices, pages, rates, retention, snapshot, unsettled
 from posthouse.store.sqlite.campaigns import SqliteCampaigns
 from posthouse.store.sqlite.contacts import SqliteContacts
 from posthouse.store.sqlite.examine import examine_file
@@ -124,6 +125,11 @@ class SqliteStore(
 
     async def retry(self, id: str, expire: float) -> Message | None:
         return await self._write(messages.retry, id, expire)
+
+    async def resolve(
+        self, ids: Sequence[str], how: Resolution, which: Which, by: str, expire: float
+    ) -> list[Message]:
+        return await self._write(unsettled.resolve, ids, how, which, by, expire)
 
     async def page(self, query: Query) -> Page:
         return await self._read(pages.page, query)

@@ -48,7 +48,7 @@ def retry_slice(
     asked = {"id": id, "after": _place(connection, cursor), "limit": limit}
     steps = " UNION ALL ".join(STEP.format(state=state) for state in states)
     rows = sorted(load(connection, f"{LOAD} ({steps} ORDER BY seq LIMIT :limit)", asked))
-    fitting = _with_bodies(connection, [row for row in rows if fits(row[1], chosen)])
+    fitting = with_bodies(connection, [row for row in rows if fits(row[1], chosen)])
     change(connection, fitting, lambda message: advance.retry(message, now(), expire))
     if fitting:
         connection.execute(REOPEN, (id,))
@@ -64,6 +64,6 @@ def _place(connection: Connection, cursor: str | None) -> int:
     return row[0]
 
 
-def _with_bodies(connection: Connection, rows: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
+def with_bodies(connection: Connection, rows: Sequence[tuple[int, Any]]) -> list[tuple[int, Any]]:
     there = {seq for (seq,) in connection.execute(BODIES, (json_text([seq for seq, _ in rows]),))}
     return [row for row in rows if row[0] in there]

@@ -21,6 +21,9 @@ LAST = (1 << 63) - 1
 class SqliteTrail(Access):
     """See store.catalog.trail."""
 
+    async def note(self, by: str, deed: Deed) -> None:
+        await self._write(note_act, by, deed)
+
     async def acts(self, limit: int, cursor: int | None = None, about: str | None = None) -> list[Entry]:
         return await self._read(acts, limit, cursor, about)
 

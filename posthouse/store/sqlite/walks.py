@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from posthouse.mail.lifecycle import STATES, STATUS
+from posthouse.mail.unsettled import UNSETTLED, Unsettled
 from posthouse.store.base import Query
 
 STRIDES = (256, 1024, 2048)
@@ -45,6 +46,10 @@ _STATUS = "messages x INDEXED BY messages_status WHERE x.status = ?"
 _CAMPAIGN = (
     "messages x INDEXED BY messages_campaign WHERE x.campaign <> '' AND x.campaign = ? AND x.state = ?"
 )
+_UNSETTLED: dict[Unsettled, str] = {
+    state: f"""messages x INDEXED BY messages_{state} WHERE instr(x.record, '"state":"{state}"') > 0 AND ?"""
+    for state in UNSETTLED
+}
 _OF_CAMPAIGN = "messages x WHERE x.campaign = ? AND x.state IN (SELECT value FROM json_each(?))"
 
 
@@ -63,6 +68,8 @@ def walks(query: Query) -> list[Walk]:
         (_TAG, query.tag),
         (_STATUS, query.status if query.campaign is None else None),
     )
+    if query.unsettled is not None:
+        together.append(_walk(_UNSETTLED[query.unsettled], True))
     return together + [_walk(source, value) for source, value in asked if value is not None]
 
 

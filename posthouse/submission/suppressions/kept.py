@@ -112,7 +112,7 @@ TRAIL = Doc(
     operation="listTrail",
     group="Trail",
     summary="List who did what",
-    text="Newest first: of campaigns, templates, and the suppression list.",
+    text="Newest first: of campaigns, templates, the suppression list, and mail that was settled by the list.",
     parameters=(
         LIST_LIMIT,
         CURSOR,
