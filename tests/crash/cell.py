@@ -11,8 +11,6 @@ CLOCK = "clock"
 ALL, SMTP = "api and worker", "SMTP server"
 CONNECTIONS = 4
 """SMTP connections of each worker process."""
-WORKERS = {1: 1, 2: 2, 3: 2, 4: 2}
-"""Worker processes of each deployment."""
 AHEAD = 128
 """What a worker may have claimed beyond two mails for each of its connections."""
 PER_MAIL = (trap.BEFORE_END, trap.BEGUN, trap.AFTER_END, trap.AFTER_REPLY, trap.NOTED)
@@ -32,6 +30,11 @@ class Cell(NamedTuple):
         return f"D{self.deployment} {self.part}, {self.how}, {self.moment}, {self.policy}"
 
     @property
+    def workers(self) -> int:
+        """How many worker processes: of two nobody knows which one builds an audience."""
+        return 1 if self.deployment == 1 or self.moment in (trap.FREEZING, trap.BUILDING) else 2
+
+    @property
     def sends(self) -> bool:
         """Whether the part is one that sends."""
         return "worker" in self.part
@@ -46,7 +49,7 @@ class Cell(NamedTuple):
         if self.part == CLOCK:
             return 2 * self.connections + AHEAD if JUMPS[self.how] > 0 else 0
         if self.part == SMTP:
-            return 0 if self.how == STOP else self.connections * WORKERS[self.deployment]
+            return 0 if self.how == STOP else self.connections * self.workers
         if not self.sends:
             return 0
         if self.how == KILL:
@@ -56,5 +59,5 @@ class Cell(NamedTuple):
     def nth(self, mails: int) -> int:
         """Which passage of its fault point it is: of what comes in batches an early one."""
         if self.moment in PER_MAIL:
-            return mails // (5 * WORKERS[self.deployment])
-        return 1 if self.moment == trap.FREEZING else 2
+            return mails // (5 * self.workers)
+        return 1 if self.moment == trap.FREEZING or self.part == "api" else 2

@@ -12,7 +12,7 @@ import asyncpg
 
 from posthouse.mail.contact import Entry, checked
 from tests.cluster import Cluster, own_cluster
-from tests.crash.cell import ALL, CLOCK, CUT, LOST, RANDOM, SMTP, STOP, WORKERS, Cell
+from tests.crash.cell import ALL, CLOCK, CUT, LOST, RANDOM, SMTP, STOP, Cell
 from tests.crash.link import Link
 from tests.crash.parts import Clock, Part, Redis, Role, Served
 from tests.crash.place import ByCampaign, ByEvents, ByHttp, ByProducer, Load, Place, opened
@@ -70,9 +70,9 @@ class Setting:
         return house
 
     def workers(self, transport: str, **settings: str) -> None:
-        """As many as the deployment has; what befalls one befalls the first. They are on one machine and find each
+        """As many as there are to be; what befalls one befalls the first. They are on one machine and find each
         other's journals, unless the first one's machine is to be lost."""
-        for number in range(1, 1 + WORKERS[self.cell.deployment]):
+        for number in range(1, 1 + self.cell.workers):
             machine = number if self.cell.how == LOST else 0
             settings["state_dir"] = str(self.folder / f"state-{machine}")
             self.role(f"worker {number}", "worker", transport=transport, **settings)
