@@ -1,7 +1,7 @@
-"""`python -m tests.crash [words…] [--mails 500]`: the crash matrix, or those cells whose line has all the words.
+"""`python -m tests.crash [words…] [--mails 500] [--write PAGE]`: the crash matrix, or those cells whose line has all the words.
 
 Each line says what befell which part of which deployment and when, and what was found. Ends with 1 when the promise did
-not hold.
+not hold. When it did, in all cells, the table is written into the page.
 """
 
 import argparse
@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
 from tests.crash.cell import Cell
 from tests.crash.ground import Ground, ground
 from tests.crash.matrix import cells
 from tests.crash.run import Books, run
-from tests.crash.table import HEADER, row, summary
+from tests.crash.table import HEADER, row, summary, surroundings, write
 
 
 def main() -> int:
@@ -23,13 +24,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.crash", description=__doc__)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--mails", type=int, default=500)
+    parser.add_argument("--write", type=Path, metavar="PAGE")
     asked = parser.parse_args()
+    if asked.words and asked.write:
+        parser.error("a page gets the whole matrix, or nothing")
     chosen = [cell for cell in cells() if all(word in str(cell) for word in asked.words)]
-    started = time.monotonic()
-    print(HEADER, flush=True)
+    started, where = time.monotonic(), surroundings()
+    print(f"{where}\n{HEADER}", flush=True)
     found = asyncio.run(run_all(chosen, asked.mails))
-    print(summary(found, time.monotonic() - started))
-    return int(any(books.wrong for books in found))
+    end = summary(found, time.monotonic() - started)
+    print(end)
+    broken = any(books.wrong for books in found)
+    if asked.write and not broken:
+        write(asked.write, "\n".join([where, HEADER, *map(row, chosen, found), end]))
+    return int(broken)
 
 
 async def run_all(chosen: Sequence[Cell], mails: int) -> list[Books]:

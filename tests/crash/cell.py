@@ -14,6 +14,7 @@ CONNECTIONS = 4
 AHEAD = 128
 """What a worker may have claimed beyond two mails for each of its connections."""
 PER_MAIL = (trap.BEFORE_END, trap.BEGUN, trap.AFTER_END, trap.AFTER_REPLY, trap.NOTED)
+ONE_BUILDS = (trap.FREEZING, trap.BUILDING)
 
 
 class Cell(NamedTuple):
@@ -32,7 +33,7 @@ class Cell(NamedTuple):
     @property
     def workers(self) -> int:
         """How many worker processes: of two nobody knows which one builds an audience."""
-        return 1 if self.deployment == 1 or self.moment in (trap.FREEZING, trap.BUILDING) else 2
+        return 1 if self.deployment == 1 or self.moment in ONE_BUILDS else 2
 
     @property
     def sends(self) -> bool:
@@ -60,4 +61,4 @@ class Cell(NamedTuple):
         """Which passage of its fault point it is: of what comes in batches an early one."""
         if self.moment in PER_MAIL:
             return mails // (5 * self.workers)
-        return 1 if self.moment == trap.FREEZING or self.part == "api" else 2
+        return 1 if self.moment in ONE_BUILDS or self.part == "api" else 2
