@@ -19,12 +19,19 @@ LINK_LOST = "the worker died after the end of data, before the reply"
 
 
 async def settle_journals(
-    folder: Path, store: Store, policy: Policy, told: Callable[[Settlement, Message | None], None]
+    folder: Path,
+    store: Store,
+    policy: Policy,
+    told: Callable[[Settlement, Message | None], None],
+    over: Callable[[Path], bool] = lambda journal: True,
 ) -> int:
-    """Settles from every usable journal of a dead worker; how many messages that freed. Raises StoreAway."""
+    """Settles from every usable journal of a dead worker; how many messages that freed. Raises StoreAway.
+
+    One is removed when it is `over`: when nothing that its worker asked for can still be answered. A claim that was on its
+    way gives the dead a lease after their death, of which the journal knows that nothing was begun."""
     count = 0
     for journal in abandoned(folder, store.identity):
-        removable = False
+        removable, is_over = False, over(journal.path)
         try:
             settlements = [
                 _from_journal(message, journal, policy) for message in await store.held(journal.owner)
@@ -32,7 +39,7 @@ async def settle_journals(
             for settlement, message in zip(settlements, await store.settle(settlements), strict=True):
                 told(settlement, message)
             count += len(settlements)
-            removable = True
+            removable = is_over
         finally:
             journal.close(remove=removable)
     return count

@@ -5,6 +5,7 @@ Overdue mail is claimed; what dead workers held, and mail whose time is over, ca
 
 import asyncio
 import contextlib
+from pathlib import Path
 
 import structlog
 
@@ -23,6 +24,8 @@ TURN = 1.0
 SHARE, RAREST = 50, 5.0
 """A look at what lapsed, expired or is to go alone walks all that waits; it may take a fiftieth of the time, but is made every
 so many seconds at least."""
+LATE = 10.0
+"""Seconds after which a store answers no claim any more of a worker that has died: twice what a call may take."""
 
 
 class SecondDoor:
@@ -32,6 +35,7 @@ class SecondDoor:
         self._store, self._hands, self._policy, self._options = store, hands, policy, options
         self._answering_since: float | None = None
         self._next_walk = 0.0
+        self._dead: dict[Path, float] = {}
 
     async def look(self) -> None:
         """Looks at what is left behind, once a second."""
@@ -69,13 +73,21 @@ class SecondDoor:
         structlog.get_logger("delivery").warning("store away", during=during, why=str(error))
 
     async def _look(self) -> None:
-        await settle_journals(self._options.journals, self._store, self._policy, self._hands.told)
+        await settle_journals(
+            self._options.journals, self._store, self._policy, self._hands.told, self._is_over
+        )
         since = elapsed_clock()
         if since >= self._next_walk:
             await self._settle_claims()
             await self._take_alone()
             self._next_walk = since + min(RAREST, SHARE * (elapsed_clock() - since))
         await self._store.sweep()
+
+    def _is_over(self, journal: Path) -> bool:
+        """Whether a journal of the dead, which we have found, is kept no longer."""
+        found = elapsed_clock()
+        self._dead = {path: since for path, since in self._dead.items() if path.exists()}
+        return found - self._dead.setdefault(journal, found) >= LATE
 
     async def _settle_claims(self) -> None:
         """Takes over what can only be settled: leases that lapsed, mail whose time is over."""

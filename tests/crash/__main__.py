@@ -1,7 +1,7 @@
 """`python -m tests.crash [words…] [--mails 500] [--write PAGE]`: the crash matrix, or those cells whose line has all the words.
 
 Each line says what befell which part of which deployment and when, and what was found. Ends with 1 when the promise did
-not hold. When it did, in all cells, the table is written into the page.
+not hold. What was found where it did is written into the page.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from pathlib import Path
 from tests.crash.cell import Cell
 from tests.crash.ground import Ground, ground
 from tests.crash.matrix import cells
+from tests.crash.page import surroundings, write
 from tests.crash.run import Books, run
-from tests.crash.table import HEADER, row, summary, surroundings, write
+from tests.crash.table import HEADER, row, summary
 
 
 def main() -> int:
@@ -26,28 +27,25 @@ def main() -> int:
     parser.add_argument("--mails", type=int, default=500)
     parser.add_argument("--write", type=Path, metavar="PAGE")
     asked = parser.parse_args()
-    if asked.words and asked.write:
-        parser.error("a page gets the whole matrix, or nothing")
     chosen = [cell for cell in cells() if all(word in str(cell) for word in asked.words)]
     started, where = time.monotonic(), surroundings()
-    print(f"{where}\n{HEADER}", flush=True)
+    print(f"{where}\n\n{HEADER}", flush=True)
     found = asyncio.run(run_all(chosen, asked.mails))
-    end = summary(found, time.monotonic() - started)
-    print(end)
-    broken = any(books.wrong for books in found)
-    if asked.write and not broken:
-        write(asked.write, "\n".join([where, HEADER, *map(row, chosen, found), end]))
-    return int(broken)
+    seconds = time.monotonic() - started
+    print(f"\n{summary([*found.values()])} In {seconds / 60:.0f} minutes.")
+    if asked.write:
+        write(asked.write, cells(), found, where, seconds)
+    return int(any(books.wrong for books in found.values()))
 
 
-async def run_all(chosen: Sequence[Cell], mails: int) -> list[Books]:
+async def run_all(chosen: Sequence[Cell], mails: int) -> dict[Cell, Books]:
     """One after another; the servers of a deployment are started once."""
-    found: list[Books] = []
+    found: dict[Cell, Books] = {}
     for deployment, its_cells in groupby(chosen, key=lambda cell: cell.deployment):
         async with ground(deployment) as servers:
             for cell in its_cells:
-                found.append(await books_of(cell, servers, mails))
-                print(row(cell, found[-1]), flush=True)
+                found[cell] = await books_of(cell, servers, mails)
+                print(row(cell, found[cell]), flush=True)
     return found
 
 

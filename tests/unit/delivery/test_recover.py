@@ -74,6 +74,19 @@ async def test_without_begin_it_is_due_again_and_nothing_is_spent(dead: Deceased
     assert len(await dead.store.claim("next", 1, LONG)) == 1
 
 
+async def test_a_claim_that_is_answered_after_the_death_is_due_again_too(dead: Deceased) -> None:
+    """The journal stays until none can be on its way any more."""
+    dead.journal._let_go()
+    for is_over, left in ((False, 1), (True, 0)):
+        message = await dead.claim()
+        freed = await settle_journals(
+            dead.folder, dead.store, AT_ONCE, lambda *_: None, lambda _, over=is_over: over
+        )
+        assert freed == 1
+        assert (await record(dead.store, message.id)).uncertain == 0
+        assert len(list(dead.folder.iterdir())) == left
+
+
 async def test_with_a_reply_it_is_that_outcome(dead: Deceased) -> None:
     message = await dead.claim("a@x.example", "b@x.example")
     dead.begin(message, None, REFUSED)
