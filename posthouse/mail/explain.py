@@ -126,7 +126,7 @@ def _unknown(message: Message, recipient: Recipient, now: int, policy: Policy) -
     return (
         f"nobody knows whether it was sent{_since(recipient, now)}{_reason(recipient)}. It is not sent again by "
         f"itself, for that could double it. A person decides: `posthouse retry {message.id}` sends it again under "
-        "the same Message-ID."
+        f"the same Message-ID; `posthouse mark-sent {message.id}` settles it, where it is known that it arrived."
     )
 
 
