@@ -94,6 +94,21 @@ def test_what_came_before_the_nonsense_counts():
     assert str(reader.broken) == "not an SMTP reply: nonsense"
 
 
+@pytest.mark.parametrize("piece", [1, 1000, 65_536, 1_000_000])
+def test_what_came_before_a_line_that_is_too_long_counts_and_nothing_of_it_is_kept(piece):
+    """However it is cut: a reply that is whole is one, and no more is held than a line may have."""
+    said = b"250 taken\r\n250 " + b"x" * 1_000_000
+    reader, replies, at, held = Reader(), [], 0, 0
+    while reader.broken is None:
+        replies += reader.feed(said[at : at + piece])
+        at += piece
+        held = max(held, len(reader._rest))
+    assert [reply.text for reply in replies] == ["taken"]
+    assert at <= MOST_LINE + piece + 20
+    assert held <= MOST_LINE
+    assert not reader.halfway
+
+
 def test_halfway():
     reader = Reader()
     assert list(reader.feed(b"250-more to come\r\n")) == []
