@@ -42,7 +42,7 @@ class SecondDoor:
         while True:
             started = elapsed_clock()
             try:
-                await self._look()
+                await self._look(started)
                 self._answering_since = self._answering_since or started
             except StoreAway as error:
                 self.store_away(error, "look for overdue mail")
@@ -72,13 +72,14 @@ class SecondDoor:
         self._answering_since = None
         structlog.get_logger("delivery").warning("store away", during=during, why=str(error))
 
-    async def _look(self) -> None:
+    async def _look(self, started: float) -> None:
         await settle_journals(
             self._options.journals, self._store, self._policy, self._hands.told, self._is_over
         )
         since = elapsed_clock()
         if since >= self._next_walk:
-            await self._settle_claims()
+            await self._settle_expired()
+            await self._take_over(started)
             await self._take_alone()
             self._next_walk = since + min(RAREST, SHARE * (elapsed_clock() - since))
         await self._store.sweep()
@@ -89,17 +90,23 @@ class SecondDoor:
         self._dead = {path: since for path, since in self._dead.items() if path.exists()}
         return found - self._dead.setdefault(journal, found) >= LATE
 
-    async def _settle_claims(self) -> None:
-        """Takes over what can only be settled: leases that lapsed, mail whose time is over."""
-        owner, lease = self._options.owner, self._options.lease
-        since, known = elapsed_clock(), self._answering_since
-        settlements = [
-            expired(message) for message in await self._store.expired(owner, self._store.batch, lease)
-        ]
-        if known is not None and since - known >= lease:
-            settlements += await take_over(self._store, owner, self._store.batch, lease, self._policy)
-        for settlement in settlements:
-            self._hands.settler.add(settlement)
+    async def _settle_expired(self) -> None:
+        """Takes over mail whose time is over, which can only be settled."""
+        for message in await self._store.expired(self._options.owner, self._store.batch, self._options.lease):
+            self._hands.settler.add(expired(message))
+
+    async def _take_over(self, started: float) -> None:
+        """Takes over leases that lapsed, if the store has answered without a break for one lease. A store waits out a short
+        break rather than say that it is away: so this look, begun when it `started`, must have had quick answers too."""
+        owner, lease, known = self._options.owner, self._options.lease, self._answering_since
+        quick = lease / 2
+        if known is None or started - known < lease or elapsed_clock() - started > quick:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(quick):
+                taken = await take_over(self._store, owner, self._store.batch, lease, self._policy)
+            for settlement in taken:
+                self._hands.settler.add(settlement)
 
     async def _take_alone(self) -> None:
         """Claims a message that has cost several workers; it is sent when nothing else is held."""
