@@ -145,12 +145,15 @@ class Steering:
     ) -> None:
         """The sum holds in every answer while all of it goes on, and the audit proves it at the end."""
         id = await ready(store, 300)
-        outcomes, begun = [ACCEPTED, REFUSED, DEFERRED, UNKNOWN], asyncio.Event()
+        outcomes = [ACCEPTED, REFUSED, DEFERRED, UNKNOWN]
+        begun, canceled = asyncio.Event(), asyncio.Event()
 
         async def work(office: Office, owner: str) -> None:
             while leased := await office.claim(owner, 10, LONG, lane="bulk", campaign=id):
-                if (await seen(store, id))[1].open < 200:
+                if (left := (await seen(store, id))[1].open) < 200:
                     begun.set()
+                if left < 50:  # whoever is quick leaves something to cancel
+                    await canceled.wait()
                 await office.settle([said(message, outcomes[n % 4]) for n, message in enumerate(leased)])
 
         async def again() -> None:
@@ -160,6 +163,7 @@ class Steering:
         async def stop() -> None:
             await begun.wait()
             await other.act(id, "cancel", "ann")
+            canceled.set()
             while await other.cancel_slice(id, 50) == "more":
                 pass
 
