@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import socket
+import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ def silent_dns(folder: Path) -> Generator[tuple[str, ...]]:
     if os.geteuid() != 0:
         reason = "only root can give a process another name server"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    trial = ["unshare", "--mount", "mount", "--bind", os.devnull, "/etc/resolv.conf"]
+    if subprocess.run(trial, capture_output=True).returncode != 0:
+        pytest.skip("this machine's container gives no process mounts of its own")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(2, 255)}"
         server.bind((address, 53))
