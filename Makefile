@@ -28,8 +28,8 @@ check: $(READY) ## format, lint, types, imports, and the state diagram
 bench: $(READY) ## measure each deployment: accept, delivery, bulk, memory, logs of 1,000,000, and its parts
 	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postfix,wrk,postgres,redis,rabbitmq,elasticsearch -- $(BIN)/python -m benchmarks
 
-crash: $(READY) ## kill, stop and cut off every part of every deployment under load, and compare what arrived with the records
-	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres,redis,elasticsearch,rabbitmq -- $(BIN)/python -m tests.crash
+crash: $(READY) ## kill, stop and cut off every part of every deployment under load, and write what came of it into docs/guarantees.md
+	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres,redis,elasticsearch,rabbitmq -- $(BIN)/python -m tests.crash --write docs/guarantees.md
 
 bench-large: $(READY) ## measure logs of 10,000,000 mails: hours, 50 GB of disk in /var/tmp
 	@TMPDIR=/var/tmp $(BIN)/python scripts/services run --only postgres -- $(BIN)/python -m benchmarks logs_large logs_shared_large

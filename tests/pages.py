@@ -15,6 +15,7 @@ PAGES = (
     "docs/metrics.md",
     "docs/operations.md",
     "docs/grpc.md",
+    "docs/guarantees.md",
 )
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

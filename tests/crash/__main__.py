@@ -50,11 +50,14 @@ async def run_all(chosen: Sequence[Cell], mails: int) -> dict[Cell, Books]:
 
 
 async def books_of(cell: Cell, servers: Ground, mails: int) -> Books:
-    """Of one that does not come to its end, why."""
+    """Of one that does not come to its end, why: what went wrong first."""
     try:
         return await run(cell, servers, mails)
-    except (AssertionError, TimeoutError) as error:
-        return Books(wrong=[f"{type(error).__name__}: {error}"])
+    except Exception as error:
+        first: BaseException = error
+        while first.__context__ is not None:
+            first = first.__context__
+        return Books(wrong=[f"{type(first).__name__}: {first}"])
 
 
 if __name__ == "__main__":

@@ -31,8 +31,12 @@ def write(
     old, of_old = read(text), _runs(text)
     known = {cell: found.get(cell) or old.get(words(cell)) for cell in matrix}
     books = {cell: each for cell, each in known.items() if each and not each.wrong}
-    some = "" if len(found) == len(matrix) else f", {len(found)} of the cells anew"
-    runs = [*(of_old if some else []), f"- {where}; {seconds / 60:.0f} minutes{some}."]
+    new = sum(not each.wrong for each in found.values())
+    some = "" if new == len(matrix) else f", {new} of the cells"
+    runs = [
+        *(of_old if len(found) < len(matrix) else []),
+        *([f"- {where}; {seconds / 60:.0f} minutes{some}."] if new else []),
+    ]
     table = "\n".join([HEADER, *(row(cell, each) for cell, each in books.items())])
     before, rest = text.split(START)
     _, after = rest.split(END)

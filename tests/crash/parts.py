@@ -172,4 +172,6 @@ def state_of(process: int) -> str:
 
 
 def _is_gone(process: int) -> bool:
-    return state_of(process) in "XZ"
+    """With all of its threads: until then it has its files, and their locks."""
+    threads = Path(f"/proc/{process}/task")
+    return state_of(process) == "X" or (state_of(process) == "Z" and len([*threads.glob("*")]) <= 1)
