@@ -157,10 +157,12 @@ class Redis(Served):
 
 
 def family(process: int) -> list[int]:
-    """A process and all that come from it."""
-    path = Path(f"/proc/{process}/task/{process}/children")
-    children = [int(each) for each in path.read_text().split()] if path.exists() else []
-    return [process, *(one for child in children for one in family(child))]
+    """A process and all that come from it, from whichever of its threads."""
+    lists = list(Path(f"/proc/{process}/task").glob("*/children"))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        children = [int(each) for path in lists for each in path.read_text().split()]
+        return [process, *(one for child in children for one in family(child))]
+    return [process]
 
 
 def state_of(process: int) -> str:
