@@ -13,9 +13,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "scripts/services"))
 
 from postgres import SERVICE, Cluster
-from service import find, free_ports
+from service import find, free_ports, run_by
 
-__all__ = ["Cluster", "Standby", "find", "free_ports", "own_cluster"]
+__all__ = ["Cluster", "Standby", "find", "free_ports", "own_cluster", "run_by"]
 
 
 class Standby(Cluster):

@@ -1,7 +1,6 @@
 """pgbouncer in transaction mode before a PostgreSQL: each statement may run on another session."""
 
 import asyncio
-import os
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from tests.cluster import find, free_ports
+from tests.cluster import find, free_ports, run_by
 
 CONFIGURATION = """
 [databases]
@@ -35,8 +34,7 @@ async def pooler(server: str) -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="posthouse-pgbouncer-") as folder:
         configuration = _configure(Path(folder), server, port)
         process = subprocess.Popen(
-            [find("pgbouncer") or "pgbouncer", "-q", str(configuration)],
-            user="postgres" if os.geteuid() == 0 else None,
+            [*run_by("postgres"), find("pgbouncer") or "pgbouncer", "-q", str(configuration)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from service import CannotRun, Service, find, free_ports, wait_until
+from service import CannotRun, Service, find, free_ports, run_by, wait_until
 
 VERSION = "8.19.4"
 ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
@@ -62,12 +62,11 @@ class Server:
         """Returns when it serves."""
         with (self._folder / "out.log").open("ab") as out:
             self._process = subprocess.Popen(
-                [str(self._folder / "home/bin/elasticsearch")],
+                [*run_by(USER), str(self._folder / "home/bin/elasticsearch")],
                 env=os.environ | self._environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **({"user": USER, "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}),
             )
         wait_until(self._serves, "Elasticsearch's answer", LIMIT)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from service import CannotRun, Service, find, free_ports
+from service import CannotRun, Service, find, free_ports, run_by
 
 USER = DATABASE = "posthouse"
 CONFIGURATION = """
@@ -68,12 +68,8 @@ class Cluster:
 
     def _tell(self, command: Sequence[str]) -> None:
         program = find(command[0]) or command[0]
-        user = "postgres" if os.geteuid() == 0 else None
         done = subprocess.run(
-            [program, *command[1:]],
-            user=user,
-            group=user,
-            extra_groups=[] if user else None,
+            [*run_by("postgres"), program, *command[1:]],
             cwd=self._data,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

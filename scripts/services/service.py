@@ -5,7 +5,9 @@ gives the address that the tests are told, and ends exactly what it started.
 """
 
 import dataclasses
+import grp
 import os
+import pwd
 import shutil
 import socket
 import time
@@ -45,6 +47,15 @@ def find(program: str) -> str | None:
     return shutil.which(
         program, path=":".join([os.environ.get("PATH", os.defpath), "/usr/sbin:/sbin", *servers])
     )
+
+
+def run_by(user: str) -> list[str]:
+    """What a command begins with that root wants this user to run. Python's own way forks, and a fork of a process with
+    threads of gRPC may crash."""
+    if os.geteuid() != 0:
+        return []
+    group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+    return [find("setpriv") or "setpriv", "--reuid", user, "--regid", group, "--clear-groups"]
 
 
 def free_ports(count: int) -> list[int]:
