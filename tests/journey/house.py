@@ -65,7 +65,7 @@ class House:
         self.within: tuple[str, ...] = ()
         self.out = folder / "out.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.store_gone = False
+        self._was_ready = self.store_gone = False
         limits = httpx2.Limits(max_connections=64, max_keepalive_connections=64)
         self.client = httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}",
@@ -84,6 +84,7 @@ class House:
                 command, env=self.environ, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder
             )
         await until(lambda: self._is_ready(start), READY_SECONDS, lambda: self.log)
+        self._was_ready = True
         return self
 
     async def stop(self) -> int:
@@ -102,7 +103,7 @@ class House:
         """Ends whatever runs, and looks at every record that is left."""
         await self.client.aclose()
         await self.kill()
-        if self.process is not None and not self.store_gone:
+        if self._was_ready and not self.store_gone:
             await audited(self.environ, self.folder)
 
     @property

@@ -35,7 +35,7 @@ async def test_bull_board_shows_the_job_of_a_campaign_and_its_progress(
     refused = Rule(step="RCPT", match=rider(7), reply="550 5.1.1 no such rider", times=1)
     settings = {"queue": producer.url, "jobs": "1"}
     async with SmtpSink([refused]) as sink, alone(tmp_path, sink, riders(200), **settings) as place:
-        id = await place.begin(rate="100/s")
+        id = await place.begin(rate="40/s")
         second = await place.begin(
             recipients=[{"email": rider(1), "variables": {"horse": "Fury"}}], roleFilter=None
         )

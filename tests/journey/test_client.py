@@ -157,7 +157,7 @@ async def test_the_example_confirms_each_order_once(tmp_path: Path) -> None:
 
 
 async def test_what_its_page_shows_runs(tmp_path: Path) -> None:
-    first, _ = [body for language, body in blocks("docs/client.md") if language == "python"]
+    first, *_ = [body for language, body in blocks("docs/client.md") if language == "python"]
     async with opened(tmp_path) as house:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", first),

@@ -12,7 +12,7 @@ from tests.crash.ground import ground
 from tests.crash.matrix import WORKER, cells
 from tests.crash.run import run
 
-MAILS = 80
+MAILS = 60
 CHOSEN = (
     (
         Cell(1, ALL, KILL, trap.AFTER_COMMIT),
